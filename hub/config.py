@@ -1,0 +1,175 @@
+"""Settings: one frozen, typed list. A TOML file, then the environment (`MADANG_…`), then defaults.
+
+An unknown key, in the file or in the environment, is an error: a misspelt key that is silently
+ignored is found by a class in front of a wall.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from hub.errors import BadInput
+
+ENV = "MADANG_"
+# names that programs around the settings use; not settings, so not "unknown"
+_NOT_SETTINGS = frozenset({"CONFIG", "API", "TOKEN", "TEST_OWNS_DOCKERD"})
+
+
+class Settings(BaseSettings):
+    """Every setting of Madang. `help` (the description) stands in the README's table."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV, frozen=True, extra="forbid", env_ignore_empty=True
+    )
+
+    name: str = Field("madang", pattern=r"^[a-z][a-z0-9-]{0,20}$", description=(
+        "Name of this installation: prefix of its containers, its network and its labels."))
+    node: str = Field("", description="Name of this machine; the host's name when empty.")
+    data: Path = Field(Path(".madang"), description=(
+        "Folder for the database, homes, logs and secrets."))
+    bind: str = Field("127.0.0.1", description="Address on which people reach Madang.")
+    port: int = Field(8000, ge=1, le=65535, description="Port on which people reach Madang.")
+    hub_port: int = Field(8081, ge=1, le=65535, description=(
+        "Port of the hub's API on the containers' network."))
+    service_port: int = Field(8082, ge=1, le=65535, description=(
+        "Port of Madang's service on the containers' network."))
+    proxy_api_port: int = Field(8001, ge=1, le=65535, description=(
+        "Port of the proxy's API, on 127.0.0.1 only."))
+    database: str = Field("", description=(
+        "SQLAlchemy URL; SQLite in the data folder when empty, or postgresql+psycopg://…"))
+
+    docker: str = Field("unix:///var/run/docker.sock", description="Where Docker's API answers.")
+    subnet: str = Field("", description="Subnet of the containers' network; Docker's choice if empty.")
+    deny: tuple[str, ...] = Field(("169.254.0.0/16",), description=(
+        "Networks that containers must not reach, besides the host itself."))
+    pin: Literal["auto", "device-request", "cdi", "env"] = Field("auto", description=(
+        "How a container is pinned to its slice; auto asks the daemon."))
+    gpus: Literal["auto", "nvml", "simulated"] = Field("auto", description=(
+        "Real cards through NVML, or simulated ones; auto simulates where there is no driver."))
+    simulated: tuple[str, ...] = Field(
+        ("A100-40:3g.20gb,2g.10gb,1g.5gb,1g.5gb", "A100-40:2g.10gb,2g.10gb,2g.10gb,1g.5gb"),
+        description="The simulated cards: model:profile,profile,… each.")
+    simulated_dir: Path = Field(Path("/var/lib/madang/simulated"), description=(
+        "Where simulated cards keep their state; the stub hook reads it there."))
+
+    images: dict[str, str] = Field(
+        {"madang/notebook:latest": "PyTorch"},
+        description="Allowed images: tag = title; the first is the default.")
+    cpu_offer: bool = Field(True, description="Offer servers without a slice.")
+    cpu_limit: float = Field(2.0, gt=0, description="CPU cores per container.")
+    memory_limit: str = Field("8G", pattern=r"^\d+[KMG]$", description="Memory per container.")
+    shm_size: str = Field("1G", pattern=r"^\d+[KMG]$", description=(
+        "Shared memory per container (PyTorch's data loaders need it)."))
+    pids_limit: int = Field(1024, ge=64, description="Processes and threads per container.")
+
+    start_timeout: int = Field(120, ge=5, description="Seconds a container may take to answer.")
+    start_parallel: int = Field(4, ge=1, description=(
+        "Servers that start at the same time; the others wait their turn."))
+    stop_timeout: int = Field(10, ge=1, description="Seconds between SIGTERM and SIGKILL for a server.")
+    run_stop_timeout: int = Field(30, ge=1, description=(
+        "Seconds a run has to save and exit after SIGTERM."))
+    run_timeout: int = Field(12 * 3600, ge=1, description="Longest time a run may take, seconds.")
+    tick: float = Field(2.0, gt=0.05, description="Seconds between two looks at the machine.")
+    dirty: int = Field(600, ge=1, description=(
+        "Seconds after which a slice that does not come clean is quarantined."))
+    settle: int = Field(10, ge=0, description=(
+        "Seconds before an unfinished start is believed to have left nothing behind."))
+    waiting_max: int = Field(24 * 3600, ge=1, description="Longest wait in the line, seconds.")
+
+    notebook_mib: int = Field(20, ge=1, description="Largest notebook that can be submitted, MiB.")
+    disk_free_mib: int = Field(1024, ge=0, description=(
+        "Free space in the data folder below which nothing new starts, MiB."))
+
+    authenticator: Literal["shared-password", "oidc", "pam", "ldap"] = Field(
+        "shared-password", description="How people log in; shared-password is for the demo only.")
+    roster: Path | None = Field(None, description=(
+        "CSV file of people: name,group,role; read at start."))
+    oidc_authorize_url: str = Field("", description="OpenID Connect: authorisation endpoint.")
+    oidc_token_url: str = Field("", description="OpenID Connect: token endpoint.")
+    oidc_userdata_url: str = Field("", description="OpenID Connect: userinfo endpoint.")
+    oidc_client_id: str = Field("", description="OpenID Connect: client id.")
+    oidc_client_secret_file: Path | None = Field(None, description=(
+        "OpenID Connect: file (mode 600) with the client secret."))
+    oidc_callback_url: str = Field("", description=(
+        "OpenID Connect: our callback, https://…/hub/oauth_callback."))
+    oidc_username_claim: str = Field("preferred_username", description=(
+        "OpenID Connect: claim that names the person."))
+    ldap_server: str = Field("", description="LDAP: server address.")
+    ldap_bind_dn: tuple[str, ...] = Field((), description=(
+        "LDAP: bind DN templates with {username}."))
+
+    @field_validator("data", "simulated_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        # the hub, its service and the command line run in different folders
+        return Path(__file__).resolve().parents[1] / value.expanduser()
+
+    @property
+    def database_url(self) -> str:
+        """The store's SQLAlchemy URL."""
+        return self.database or f"sqlite:///{self.data / 'madang.sqlite'}"
+
+    @property
+    def node_name(self) -> str:
+        """The node's name, never empty."""
+        return self.node or os.uname().nodename
+
+    @property
+    def default_image(self) -> str:
+        """The image used where nobody chose one."""
+        return next(iter(self.images))
+
+
+def load(path: Path | None = None) -> Settings:
+    """The settings from `path` (TOML; default: `$MADANG_CONFIG`, else none) and the environment.
+
+    Raises:
+        BadInput: unreadable file, unknown key, or a value of the wrong kind; names each of them.
+    """
+    named = os.environ.get(f"{ENV}CONFIG")
+    path = path or (Path(named) if named else None)
+    _check_environment()
+    values = _read(path) if path else {}
+    # the environment wins over the file: init values would win, so drop what it sets
+    taken = {k.removeprefix(ENV).lower() for k, v in os.environ.items() if k.startswith(ENV) and v}
+    try:
+        return Settings(**{k: v for k, v in values.items() if k not in taken})
+    except ValidationError as e:
+        where = str(path) if path else "environment"
+        raise BadInput(
+            "Settings ({where}): {problems}", reason="config", where=where, problems=_problems(e)
+        ) from e
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as e:
+        raise BadInput(
+            "Cannot read the settings file {path}: {error}", reason="config", path=path, error=e
+        ) from e
+
+
+def _check_environment() -> None:
+    known = {x.upper() for x in Settings.model_fields} | _NOT_SETTINGS
+    unknown = sorted(
+        k for k in os.environ if k.startswith(ENV) and k.removeprefix(ENV) not in known
+    )
+    if unknown:
+        raise BadInput(
+            "Unknown setting in the environment: {names}. The README lists every setting.",
+            reason="config", names=", ".join(unknown),
+        )
+
+
+def _problems(error: ValidationError) -> str:
+    lines = []
+    for e in error.errors():
+        key = ".".join(str(x) for x in e["loc"])
+        unknown = e["type"] == "extra_forbidden"
+        lines.append(f"unknown key {key!r}" if unknown else f"{key}: {e['msg']}")
+    return "; ".join(lines)

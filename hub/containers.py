@@ -1,0 +1,87 @@
+"""What every container of ours is made with: its pin, its limits, its labels, its home."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hub.config import Settings
+from hub.core.lease import Kind, Lease, State
+from hub.core.mig import Slice
+from hub.edge.engine import Network, device, hardening
+from hub.errors import Unavailable
+
+HOME = "/home/student"
+
+
+@dataclass(frozen=True)
+class ContainerOptions:
+    """What every container of ours gets; `host_config` is in docker-py's words."""
+
+    host_config: Mapping[str, object]
+    environment: Mapping[str, str]
+    labels: Mapping[str, str]
+    volumes: Mapping[str, Mapping[str, str]]
+    network: str
+    gateway: str
+
+
+def container_options(
+    settings: Settings, lease: Lease | None, found: Slice | None, *, user: str, kind: Kind,
+    network: Network, pin: str, home: Path,
+) -> ContainerOptions:
+    """The options of one container; `found` is the lease's slice as last seen, None without one."""
+    pinned = device(pin, found.uuid if found else None)
+    return ContainerOptions(
+        host_config={**hardening(settings), **pinned["host_config"]},
+        environment={
+            **_describe(lease, found), **pinned["environment"],
+            "MADANG_API": api_url(network.gateway, settings.service_port),
+        },
+        labels=_labels(settings.name, lease, user, kind),
+        volumes={str(home): {"bind": HOME, "mode": "rw"}},
+        network=network.name, gateway=network.gateway,
+    )
+
+
+def api_url(host: str, port: int) -> str:
+    """Where the service's REST API answers."""
+    return f"http://{host}:{port}/services/madang/api"
+
+
+def slice_of(state: State, lease: Lease | None) -> Slice | None:
+    """The lease's slice as last seen; None for a container without one.
+
+    Raises:
+        Unavailable: the instance is gone.
+    """
+    if lease is None or lease.slice is None:
+        return None
+    found = state.slices.get(lease.slice)
+    if found is None or not found.present:
+        raise Unavailable(
+            "The slice {slice} that you were given is gone from its card. Start again to get "
+            "another one.", reason="slice-gone", slice=lease.slice.profile,
+        )
+    return found
+
+
+def _labels(name: str, lease: Lease | None, user: str, kind: Kind) -> dict[str, str]:
+    return {
+        "madang.instance": name,
+        "madang.lease": lease.id if lease else "",
+        "madang.kind": kind.value,
+        "madang.user": user,
+        "madang.slice": str(lease.slice) if lease and lease.slice else "",
+    }
+
+
+def _describe(lease: Lease | None, found: Slice | None) -> dict[str, str]:
+    if lease is None or found is None:
+        return {"MADANG_SLICE": ""}
+    return {
+        "MADANG_LEASE": lease.id,
+        "MADANG_SLICE": found.key.profile,
+        "MADANG_GPU": found.gpu_name,
+        "MADANG_UUID": found.uuid,
+        "MADANG_MEMORY_MIB": str(found.memory_mib),
+    }

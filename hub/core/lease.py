@@ -1,0 +1,213 @@
+"""Requests, leases and the only way they move: `step(state, event, now) -> (state, effects)`.
+
+    WAITING ──Granted──► GRANTED ──Started──► RUNNING ──Ended──► DRAINING ──Observed──► RELEASED
+       │                    └──────── Ended, never started ─────────▲  │
+       └──Withdrawn──► WITHDRAWN                     dirty too long └──► QUARANTINED ──► RELEASED
+
+A lease is a request that has been given a slice, so it keeps the request's id. A slice is free
+again only when its container was *seen* to be gone and no process was seen on it; saying "ended"
+is a claim, not a proof. What could not be observed is unknown, and unknown moves nothing.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from hub.core.mig import Slice, SliceKey
+from hub.core.nouns import (
+    HOLDING, OPEN, Asked, Effect, Ended, Event, Granted, Kind, Lease, Limits, Moved, Observed,
+    RemoveContainer, Request, Stage, Started, State, TellOperator, Withdrawn,
+)
+from hub.errors import IllegalStep
+
+__all__ = [
+    "ARROWS", "HOLDING", "OPEN", "Asked", "Effect", "Ended", "Event", "Granted", "Kind", "Lease",
+    "Limits", "Moved", "Observed", "RemoveContainer", "Request", "Stage", "Started", "State",
+    "TellOperator", "Withdrawn", "check", "step",
+]
+
+ARROWS: Mapping[Stage, frozenset[Stage]] = {
+    Stage.WAITING: frozenset({Stage.GRANTED, Stage.WITHDRAWN}),
+    Stage.GRANTED: frozenset({Stage.RUNNING, Stage.DRAINING}),
+    Stage.RUNNING: frozenset({Stage.DRAINING}),
+    Stage.DRAINING: frozenset({Stage.RELEASED, Stage.QUARANTINED}),
+    Stage.QUARANTINED: frozenset({Stage.RELEASED}),
+    Stage.RELEASED: frozenset(),
+    Stage.WITHDRAWN: frozenset(),
+}
+
+
+def step(state: State, event: Event, now: datetime) -> Moved:
+    """The state after `event`, and what is to be done about it.
+
+    Raises:
+        IllegalStep: for an event that no arrow allows. Late or repeated claims (a stop of a lease
+            that has ended, a withdrawal of an unknown id) are not illegal: they change nothing.
+    """
+    return _STEPS[type(event)](state, event, now)
+
+
+def check(state: State) -> None:
+    """The conservation law; called after every test that moves a lease.
+
+    Raises:
+        AssertionError: a slice held twice, a holder without a slice, an owner with two open
+            requests, or free + held ≠ all.
+    """
+    holders = [x for x in state.leases.values() if x.holds]
+    keys = [x.slice for x in holders]
+    assert None not in keys, f"holds nothing: {holders}"
+    assert len(set(keys)) == len(keys), f"a slice is held twice: {holders}"
+    owners = [x.request.owner for x in state.leases.values() if x.stage in OPEN]
+    assert len(set(owners)) == len(owners), f"one owner, two open requests: {owners}"
+    assert all(x.slice is None for x in state.leases.values() if x.stage is Stage.WAITING)
+    kept_back = [
+        s for k, s in state.slices.items()
+        if k not in set(keys) and not s.usable
+    ]
+    known_held = set(keys) & set(state.slices)
+    assert len(state.free()) + len(kept_back) + len(known_held) == len(state.slices)
+
+
+def _with(state: State, *leases: Lease) -> State:
+    return replace(state, leases={**state.leases, **{x.id: x for x in leases}})
+
+
+def _move(lease: Lease, stage: Stage, **changes: object) -> Lease:
+    if stage not in ARROWS[lease.stage]:
+        raise IllegalStep(f"{lease.stage} → {stage} is no arrow: {lease}")
+    return replace(lease, stage=stage, **changes)  # type: ignore[arg-type]
+
+
+def _asked(state: State, event: Asked, now: datetime) -> Moved:
+    if event.request.id in state.leases or state.open_for(*event.request.owner):
+        return state, ()
+    return _with(state, Lease(event.request)), ()
+
+
+def _withdrawn(state: State, event: Withdrawn, now: datetime) -> Moved:
+    lease = state.leases.get(event.id)
+    if lease is None:
+        return state, ()
+    if lease.stage is Stage.WAITING:
+        gone = _move(lease, Stage.WITHDRAWN, ended_at=now, cause=event.cause)
+        return _with(state, gone), ()
+    return _ended(state, Ended(event.id, event.cause), now)
+
+
+def _granted(state: State, event: Granted, now: datetime) -> Moved:
+    lease = state.leases.get(event.id)
+    if lease is None:
+        raise IllegalStep(f"granted to nobody: {event}")
+    holder = state.held().get(event.slice)
+    if holder is not None:
+        raise IllegalStep(f"{event.slice} is held: {holder}")
+    given = _move(lease, Stage.GRANTED, slice=event.slice, granted_at=now, until=event.until)
+    return _with(state, given), ()
+
+
+def _started(state: State, event: Started, now: datetime) -> Moved:
+    lease = state.leases.get(event.id)
+    if lease is None or lease.stage in (Stage.DRAINING, Stage.QUARANTINED):
+        # it came up after its lease was ended (a cancel during the start): nobody may use it
+        return state, (RemoveContainer(event.id, "it started after its lease had ended"),)
+    if lease.stage is Stage.RUNNING:
+        return state, ()
+    return _with(state, _move(lease, Stage.RUNNING, started_at=now)), ()
+
+
+def _ended(state: State, event: Ended, now: datetime) -> Moved:
+    lease = state.leases.get(event.id)
+    if lease is None or lease.stage not in (Stage.GRANTED, Stage.RUNNING):
+        return state, ()
+    return _with(state, _move(lease, Stage.DRAINING, draining_at=now, cause=event.cause)), ()
+
+
+def _observed(state: State, event: Observed, now: datetime) -> Moved:
+    if event.slices is not None:
+        state = replace(state, slices=_seen(state.slices, event.slices))
+    if event.containers is None:
+        return state, ()
+    effects: list[Effect] = []
+    moved: list[Lease] = []
+    for lease in state.leases.values():
+        after, what = _judge(state, lease, event, now)
+        effects += what
+        if after is not lease:
+            moved.append(after)
+    effects += [
+        RemoveContainer(x, "no lease has this id")
+        for x in sorted(event.containers) if x not in state.leases
+    ]
+    return _with(state, *moved), tuple(effects)
+
+
+def _seen(before: Mapping[SliceKey, Slice], now_seen: Iterable[Slice]) -> dict[SliceKey, Slice]:
+    """Slices seen now; one that was there and is not seen stays, marked as not present."""
+    missing = {k: replace(s, present=False) for k, s in before.items()}
+    return missing | {s.key: s for s in now_seen}
+
+
+def _judge(
+    state: State, lease: Lease, event: Observed, now: datetime
+) -> tuple[Lease, tuple[Effect, ...]]:
+    assert event.containers is not None
+    runs = event.containers.get(lease.id)
+    if lease.stage is Stage.GRANTED:
+        late = now - _at(lease.granted_at) > state.limits.start
+        if late and not runs:
+            why = "its container never started"
+            return _move(lease, Stage.DRAINING, draining_at=now, cause=why), ()
+    if lease.stage is Stage.RUNNING and not runs and _at(lease.started_at) < event.at:
+        why = "its container exited" if runs is False else "its container is gone"
+        return _move(lease, Stage.DRAINING, draining_at=now, cause=why), ()
+    if lease.stage in (Stage.DRAINING, Stage.QUARANTINED):
+        return _drain(state, lease, event, now)
+    return lease, ()
+
+
+def _drain(
+    state: State, lease: Lease, event: Observed, now: datetime
+) -> tuple[Lease, tuple[Effect, ...]]:
+    assert event.containers is not None
+    since = _at(lease.draining_at)
+    # a create that was under way when the lease ended may still land: wait before believing "gone"
+    settled = event.at >= since + (timedelta(0) if lease.started_at else state.limits.settle)
+    there = lease.id in event.containers
+    # an exited container cannot touch the slice; one that was created and never started still can
+    over = not event.containers[lease.id] and lease.started_at is not None if there else settled
+    if over and _clean(state, lease, event):
+        return _move(lease, Stage.RELEASED, ended_at=now), _remove_if(there, lease)
+    if lease.stage is Stage.DRAINING and now - since > state.limits.dirty:
+        what = "its container is still there" if there else "it does not come clean"
+        text = f"slice {lease.slice} is quarantined: {what} ({lease.request.user}, lease {lease.id})"
+        return _move(lease, Stage.QUARANTINED), (*_remove_if(there, lease), TellOperator(text))
+    return lease, _remove_if(there, lease)
+
+
+def _remove_if(there: bool, lease: Lease) -> tuple[Effect, ...]:
+    return (RemoveContainer(lease.id, lease.cause),) if there else ()
+
+
+def _clean(state: State, lease: Lease, event: Observed) -> bool:
+    """Whether the slice was seen, in this look, with no process on it (or is itself gone)."""
+    if event.slices is None or lease.slice is None:
+        return False
+    found = state.slices.get(lease.slice)
+    return found is None or not found.present or found.processes == ()
+
+
+def _at(moment: datetime | None) -> datetime:
+    if moment is None:
+        raise IllegalStep("a stage without its time")
+    return moment
+
+
+_STEPS: Mapping[type, Callable[..., Moved]] = {
+    Asked: _asked,
+    Withdrawn: _withdrawn,
+    Granted: _granted,
+    Started: _started,
+    Ended: _ended,
+    Observed: _observed,
+}

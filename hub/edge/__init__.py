@@ -1,0 +1,1 @@
+"""What touches the world outside the process: one outside library each, none imports another."""

@@ -1,0 +1,350 @@
+"""Real cards through NVML. Handles, instance ids and indexes are looked up at every call: all of
+them are void as soon as a card is cut anew.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from ctypes import byref, c_uint
+from dataclasses import dataclass, replace
+
+import pynvml
+from pynvml import NVMLError
+
+from hub.core.mig import FULL, MODELS, SEVENTHS, SLOTS, Gpu, Sample, Slice, SliceKey, find_model
+from hub.errors import BadInput, Refusal, Unavailable, Unknown
+
+Handle = object  # opaque pointers of ctypes
+_Seen = tuple[Gpu, tuple[Slice, ...]]
+_MIB = 1 << 20
+# what NVML answers for a profile, an index or a GPU instance that is not there
+_ABSENT = (
+    pynvml.NVML_ERROR_NOT_FOUND, pynvml.NVML_ERROR_NOT_SUPPORTED,
+    pynvml.NVML_ERROR_INVALID_ARGUMENT,
+)
+
+
+def has_driver() -> bool:
+    """Whether NVIDIA's driver is installed, working or not.
+
+    A driver that is installed and broken must not turn a real machine into a simulated one, so
+    only "library not found" is no.
+    """
+    try:
+        pynvml.nvmlInit()
+    except NVMLError as e:
+        return int(e.value) != pynvml.NVML_ERROR_LIBRARY_NOT_FOUND
+    pynvml.nvmlShutdown()
+    return True
+
+
+@dataclass(frozen=True)
+class _Size:
+    """A GPU instance profile as this card and driver have it."""
+
+    id: int
+    name: str
+    compute: int
+    most: int
+
+
+class Nvml:
+    """An `Inventory` of the cards of this machine; `node` is its name. Safe to call from threads."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._lock = threading.Lock()
+        self._open = False
+        self._last: dict[int, _Seen] = {}
+
+    def sample(self) -> Sample:
+        """See `Inventory.sample`."""
+        with self._lock, self._asking("list the cards", acting=False):
+            seen = self._look_at_all()
+        slices = tuple(s for _, slices in seen for s in slices)
+        return Sample(self._node, tuple(gpu for gpu, _ in seen), slices)
+
+    def create(self, gpu_uuid: str, profile: str, start: int) -> Slice:
+        """See `Inventory.create`."""
+        with self._lock, self._asking(f"create {profile}:{start}"):
+            handle, size = _card_and_size(gpu_uuid, profile)
+            slots = _slots(handle, size, start)
+            instance = _instance_at(handle, size, start)
+            if instance is None:
+                place = pynvml.c_nvmlGpuInstancePlacement_t(start, slots)
+                instance = pynvml.nvmlDeviceCreateGpuInstanceWithPlacement(
+                    handle, size.id, byref(place)
+                )
+            if not _compute_instances(instance):
+                _fill(instance, size)
+            found = self._find(handle, profile, start)
+        if found is not None:
+            return found
+        raise Unknown(f"NVML: {profile}:{start} was created on {gpu_uuid} and is not listed")
+
+    def destroy(self, key: SliceKey) -> None:
+        """See `Inventory.destroy`."""
+        if key.profile == FULL:
+            raise BadInput("A whole GPU cannot be destroyed.", reason="geometry")
+        with self._lock, self._asking(f"destroy {key}"):
+            handle, size = _card_and_size(key.gpu, key.profile)
+            instance = _instance_at(handle, size, key.start)
+            if instance is None:
+                return
+            found = self._find(handle, key.profile, key.start)
+            if found is not None:
+                _must_be_clean(found)
+            for each in _compute_instances(instance):
+                pynvml.nvmlComputeInstanceDestroy(each)
+            pynvml.nvmlGpuInstanceDestroy(instance)
+
+    def close(self) -> None:
+        """See `Inventory.close`."""
+        with self._lock:
+            self._forget()
+
+    def _find(self, handle: Handle, profile: str, start: int) -> Slice | None:
+        gpu = _card(handle, pynvml.nvmlDeviceGetIndex(handle))
+        slices = _mig_slices(self._node, handle, gpu)
+        return next((s for s in slices if (s.key.profile, s.key.start) == (profile, start)), None)
+
+    def _forget(self) -> None:
+        if self._open:
+            self._open = False
+            with suppress(NVMLError):
+                pynvml.nvmlShutdown()
+
+    @contextmanager
+    def _asking(self, what: str, *, acting: bool = True) -> Iterator[None]:
+        """NVML opened, and its errors told apart: a refusal is an answer, all else is none."""
+        try:
+            if not self._open:
+                pynvml.nvmlInit()
+                self._open = True
+            yield
+        except NVMLError as e:
+            if acting:
+                _refuse(what, int(e.value))
+            # open it anew next time: after a driver reload the old session fails for ever
+            self._forget()
+            raise Unknown(f"NVML, to {what}: {e}") from e
+
+    def _look_at_all(self) -> list[_Seen]:
+        """Each card and its slices; one that does not answer as it was, its processes unknown."""
+        seen: list[_Seen] = []
+        silent: list[NVMLError] = []
+        count = pynvml.nvmlDeviceGetCount()
+        for index in range(count):
+            try:
+                self._last[index] = self._look(index)
+                seen.append(self._last[index])
+            except NVMLError as e:
+                silent.append(e)
+                if index in self._last:
+                    gpu, slices = self._last[index]
+                    unsure = tuple(replace(s, processes=None, used_mib=None) for s in slices)
+                    seen.append((gpu, unsure))
+                elif int(e.value) != pynvml.NVML_ERROR_GPU_IS_LOST:
+                    raise  # only a dead card must not keep the others from starting
+        if count and len(silent) == count:
+            raise silent[0]
+        return seen
+
+    def _look(self, index: int) -> _Seen:
+        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        gpu = _card(handle, index)
+        if gpu.mig:
+            return gpu, tuple(_mig_slices(self._node, handle, gpu))
+        return gpu, (_whole(self._node, handle, gpu),)
+
+
+def _refuse(what: str, code: int) -> None:
+    if code == pynvml.NVML_ERROR_IN_USE:
+        text = "The slice is in use by another client ({what})."
+        raise Refusal(text, reason="slice-in-use", status=409, what=what)
+    if code == pynvml.NVML_ERROR_INSUFFICIENT_RESOURCES:
+        text = "There is no room for the slice ({what})."
+        raise Refusal(text, reason="no-room", status=409, what=what)
+    if code == pynvml.NVML_ERROR_NO_PERMISSION:
+        raise Unavailable(
+            "NVIDIA's driver does not allow this ({what}): run Madang as root, or give it"
+            " /proc/driver/nvidia/capabilities/mig/config.", what=what,
+        )
+
+
+def _card(handle: Handle, index: int) -> Gpu:
+    name = pynvml.nvmlDeviceGetName(handle)
+    total = pynvml.nvmlDeviceGetMemoryInfo(handle).total // _MIB
+    try:
+        current, _pending = pynvml.nvmlDeviceGetMigMode(handle)
+    except NVMLError as e:
+        if int(e.value) != pynvml.NVML_ERROR_NOT_SUPPORTED:
+            raise
+        current = pynvml.NVML_DEVICE_MIG_DISABLE
+    mig = current == pynvml.NVML_DEVICE_MIG_ENABLE
+    uuid = pynvml.nvmlDeviceGetUUID(handle)
+    return Gpu(uuid, index, name, find_model(name, total), mig, total)
+
+
+def _whole(node: str, handle: Handle, gpu: Gpu) -> Slice:
+    return Slice(
+        key=SliceKey(node, gpu.uuid, FULL, 0), uuid=gpu.uuid, gpu_name=gpu.name,
+        gpu_index=gpu.index, compute=SEVENTHS, memory=SLOTS, memory_mib=gpu.memory_mib,
+        used_mib=_used(handle), processes=_processes(handle),
+    )
+
+
+def _mig_slices(node: str, handle: Handle, gpu: Gpu) -> Iterator[Slice]:
+    for index in range(pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
+        try:
+            device = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index)
+        except NVMLError as e:
+            if int(e.value) not in _ABSENT:
+                raise
+            continue  # the index is sparse: what is missing here does not end the list
+        found = _mig_slice(node, handle, device, gpu)
+        if found is not None:
+            yield found
+
+
+def _mig_slice(node: str, handle: Handle, device: Handle, gpu: Gpu) -> Slice | None:
+    profile = pynvml.nvmlDeviceGetName(device).rpartition("MIG ")[2]
+    if "c." in profile:
+        return None  # `1c.3g.20gb` shares its memory with others: cut by hand, not ours to give
+    instance = pynvml.nvmlDeviceGetGpuInstanceById(
+        handle, pynvml.nvmlDeviceGetGpuInstanceId(device)
+    )
+    place = pynvml.nvmlGpuInstanceGetInfo(instance).placement
+    size = pynvml.nvmlDeviceGetAttributes_v2(device)
+    return Slice(
+        key=SliceKey(node, gpu.uuid, profile, place.start), uuid=pynvml.nvmlDeviceGetUUID(device),
+        gpu_name=gpu.name, gpu_index=gpu.index, compute=size.gpuInstanceSliceCount,
+        memory=place.size, memory_mib=size.memorySizeMB,
+        used_mib=_used(device), processes=_processes(device),
+    )
+
+
+def _used(handle: Handle) -> int | None:
+    try:
+        return int(pynvml.nvmlDeviceGetMemoryInfo(handle).used) // _MIB
+    except NVMLError:
+        return None
+
+
+def _processes(handle: Handle) -> tuple[int, ...] | None:
+    """The host's process ids; None where NVML cannot say, which must never read as "none"."""
+    try:
+        try:
+            found = pynvml.nvmlDeviceGetComputeRunningProcesses_v3(handle)
+        except pynvml.NVMLError_FunctionNotFound:  # drivers before R510
+            found = pynvml.nvmlDeviceGetComputeRunningProcesses_v2(handle)
+    except NVMLError:
+        return None
+    return tuple(sorted(x.pid for x in found))
+
+
+def _must_be_clean(found: Slice) -> None:
+    if found.processes is None:
+        raise Unknown(f"NVML cannot say which processes are on {found.key}")
+    if found.processes:
+        raise Refusal(
+            "The slice {key} is in use by another client.",
+            reason="slice-in-use", status=409, key=found.key,
+        )
+
+
+def _card_and_size(gpu_uuid: str, profile: str) -> tuple[Handle, _Size]:
+    try:
+        handle = pynvml.nvmlDeviceGetHandleByUUID(gpu_uuid)
+    except NVMLError as e:
+        if int(e.value) not in _ABSENT:
+            raise
+        raise BadInput("There is no GPU {gpu} here.", reason="unknown-gpu", gpu=gpu_uuid) from e
+    gpu = _card(handle, 0)
+    if not gpu.mig:
+        raise BadInput("MIG is off on {gpu}: it is one whole slice.", reason="geometry", gpu=gpu_uuid)
+    sizes = list(_sizes(handle, gpu.model))
+    found = next((x for x in sizes if x.name == profile), None)
+    if found is not None:
+        return handle, found
+    raise BadInput(
+        "An {model} has no slice size {profile}; it has {profiles}.", reason="unknown-profile",
+        model=gpu.name, profile=repr(profile), profiles=", ".join(x.name for x in sizes),
+    )
+
+
+def _sizes(handle: Handle, model: str | None) -> Iterator[_Size]:
+    """The card's own profiles. Older drivers do not tell the names: then the model's table does."""
+    by_id = {p.id: p.name for p in MODELS[model].profiles} if model else {}
+    for kind in range(pynvml.NVML_GPU_INSTANCE_PROFILE_COUNT):
+        info = _versioned(pynvml.nvmlDeviceGetGpuInstanceProfileInfo, handle, kind)
+        if info is not None:
+            told = getattr(info, "name", "").removeprefix("MIG ")
+            yield _Size(info.id, told or by_id.get(info.id, ""), info.sliceCount, info.instanceCount)
+
+
+def _versioned(ask: Callable[..., object], *args: object) -> "pynvml.Structure | None":
+    """Version 2 of an NVML question, 1 on an older driver, None for what is not there."""
+    for version in (2, 1):
+        try:
+            return ask(*args, version=version)
+        except NVMLError as e:
+            if int(e.value) in _ABSENT:
+                return None
+            if int(e.value) != pynvml.NVML_ERROR_FUNCTION_NOT_FOUND or version == 1:
+                raise
+    return None
+
+
+def _slots(handle: Handle, size: _Size, start: int) -> int:
+    """How many memory slots the profile takes at this start; BadInput where it cannot start."""
+    count = c_uint(0)
+    pynvml.nvmlDeviceGetGpuInstancePossiblePlacements(handle, size.id, None, byref(count))
+    room = (pynvml.c_nvmlGpuInstancePlacement_t * max(count.value, 1))()
+    pynvml.nvmlDeviceGetGpuInstancePossiblePlacements(handle, size.id, byref(room), byref(count))
+    places = {x.start: x.size for x in room[: count.value]}
+    if start not in places:
+        raise BadInput(
+            "A {profile} cannot start at {start}; it can start at {starts}.", reason="geometry",
+            profile=size.name, start=start, starts=", ".join(map(str, places)),
+        )
+    return int(places[start])
+
+
+def _instance_at(handle: Handle, size: _Size, start: int) -> Handle | None:
+    """The GPU instance there, also one without a compute instance, which no list of slices shows."""
+    count = c_uint(0)
+    room = (pynvml.c_nvmlGpuInstance_t * max(size.most, SLOTS))()
+    pynvml.nvmlDeviceGetGpuInstances(handle, size.id, byref(room), byref(count))
+    for instance in room[: count.value]:
+        if pynvml.nvmlGpuInstanceGetInfo(instance).placement.start == start:
+            return instance
+    return None
+
+
+def _compute_kinds(instance: Handle) -> Iterator["pynvml.Structure"]:
+    for kind in range(pynvml.NVML_COMPUTE_INSTANCE_PROFILE_COUNT):
+        info = _versioned(pynvml.nvmlGpuInstanceGetComputeInstanceProfileInfo, instance, kind, 0)
+        if info is not None:
+            yield info
+
+
+def _compute_instances(instance: Handle) -> list[Handle]:
+    found: list[Handle] = []
+    for id in {x.id for x in _compute_kinds(instance)}:
+        count = c_uint(0)
+        room = (pynvml.c_nvmlComputeInstance_t * SLOTS)()
+        pynvml.nvmlGpuInstanceGetComputeInstances(instance, id, byref(room), byref(count))
+        found += room[: count.value]
+    return found
+
+
+def _fill(instance: Handle, size: _Size) -> None:
+    """One compute instance over the whole GPU instance; without one it is no slice at all."""
+    try:
+        whole = next(x for x in _compute_kinds(instance) if x.sliceCount == size.compute)
+        pynvml.nvmlGpuInstanceCreateComputeInstance(instance, whole.id)
+    except NVMLError:
+        with suppress(NVMLError):
+            pynvml.nvmlGpuInstanceDestroy(instance)
+        raise

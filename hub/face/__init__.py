@@ -1,0 +1,1 @@
+"""Speaks to people and protocols: pages, the service, the command line. Decides nothing."""

@@ -1,0 +1,200 @@
+"""`python -m hub.face.service`: the service that JupyterHub starts and restarts.
+
+REST and pages for people, with the hub's login; and the tick that moves everything.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import uvicorn
+from anyio import CapacityLimiter
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import REGISTRY, CollectorRegistry
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from hub import config, metrics
+from hub.batch import Batch
+from hub.broker import Broker, open_broker
+from hub.core.lease import State
+from hub.core.runs import Run
+from hub.errors import Refusal, Unavailable, Unknown
+from hub.face import api, health, pages, words
+from hub.face.api import Parts
+from hub.face.guard import Guard
+from hub.face.lifeline import end_with_parent, listen
+from hub.face.login import Login, LoginNeeded, hub_auth, is_https
+from hub.face.stream import Printed, Streams
+from hub.face.ticker import Ticker
+from hub.face.views import ErrorOut, ErrorText, facts_of
+
+log = logging.getLogger("madang.service")
+_SHOWN_RUNS = 200  # newest runs, of all people, that the live page can show
+_COUNTED_RUNS = 1000
+
+
+class _Registry(CollectorRegistry):
+    """The process's own registry and our gauges; not in it: an app leaves nothing behind."""
+
+    def __init__(self, gauges: metrics.StateCollector) -> None:
+        super().__init__()
+        self.register(gauges)
+        self.register(REGISTRY)
+
+
+def create_app(broker: Broker, batch: Batch, login: Login, prefix: str) -> FastAPI:
+    """The application; its ticks begin and end with it.
+
+    Args:
+        prefix: where it stands in the address, with slashes at both ends.
+    """
+    app = FastAPI(
+        title="Madang", version="1", lifespan=_lifespan, docs_url=None, redoc_url=None,
+        openapi_url=f"{prefix}openapi.json", swagger_ui_oauth2_redirect_url=None,
+        summary="Slices, leases, the line and runs.",
+    )
+    app.state.prefix = prefix
+    app.state.login = login
+    app.state.parts = Parts(broker, batch, login, _streams(broker, batch))
+    app.state.ticker = Ticker(broker, batch, broker.settings.tick)
+    app.state.health_thread = CapacityLimiter(2)
+    app.state.registry = _Registry(metrics.StateCollector(
+        lambda: facts_of(broker.state(), batch.list(limit=_COUNTED_RUNS))
+    ))
+    for router in (api.router, health.router, pages.router):
+        app.include_router(router, prefix=prefix.rstrip("/"))
+    for path, files in pages.assets().items():
+        app.mount(f"{prefix}{path}", files)
+    app.add_middleware(Guard, notebook_mib=broker.settings.notebook_mib)
+    _handlers(app)
+    return app
+
+
+def _streams(broker: Broker, batch: Batch) -> Streams:
+    def state() -> tuple[State, list[Run]]:
+        return broker.state(), batch.list(limit=_SHOWN_RUNS)
+
+    def printed(id: str) -> Printed:
+        # first the run: when it has ended by then, the log is whole
+        run = batch.get(id)
+        return Printed(run, batch.logs(run.id))
+
+    return Streams(state, printed)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    app.state.ticker.start()
+    try:
+        yield
+    finally:
+        app.state.ticker.stop()
+        app.state.parts.batch.close()
+
+
+# ---- errors -------------------------------------------------------------------------------------
+
+
+def _handlers(app: FastAPI) -> None:
+    app.add_exception_handler(Refusal, _on_refusal)
+    app.add_exception_handler(LoginNeeded, _on_login_needed)
+    app.add_exception_handler(Unknown, _on_unknown)
+    app.add_exception_handler(RequestValidationError, _on_bad_form)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_fault)
+
+
+async def _on_refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    metrics.refused(error.reason)
+    log.info("%s %s: refused (%s): %s",
+             request.method, request.url.path, error.reason, error.detail)
+    if pages.is_page(request):
+        return pages.refused(request, error)
+    text = words.refusal(pages.language_of(request), error)
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
+    return _answer(error.status, text, error.reason, headers)
+
+
+async def _on_login_needed(request: Request, error: Exception) -> Response:
+    login: Login = request.app.state.login
+    return login.redirect(request)
+
+
+async def _on_unknown(request: Request, error: Exception) -> Response:
+    refusal = Unavailable(
+        "The machine does not answer just now. Try again in a few seconds.", detail=str(error)
+    )
+    return await _on_refusal(request, refusal)
+
+
+async def _on_bad_form(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    # never the input itself: it may be a whole notebook
+    problems = "; ".join(
+        f"{'.'.join(str(x) for x in e['loc'][1:]) or 'body'}: {e['msg']}"
+        for e in error.errors()[:5]
+    )
+    return await _on_refusal(request, Refusal(
+        "The request is not understood: {problems}", reason="bad-request", status=422,
+        problems=problems[:1000],
+    ))
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    reason = {404: "not-found", 413: "too-large"}.get(error.status_code, "bad-request")
+    metrics.refused(reason)
+    return _answer(error.status_code, error.detail, reason, error.headers)
+
+
+async def _on_fault(request: Request, error: Exception) -> Response:
+    # uvicorn logs the traceback
+    text = "Something is broken here; the operator's log says what."
+    return _answer(500, words.say(pages.language_of(request), text), "internal")
+
+
+def _answer(
+    status: int, message: str, reason: str, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    body = ErrorOut(error=ErrorText(message=message, reason=reason))
+    return JSONResponse(body.model_dump(), status_code=status, headers=headers)
+
+
+# ---- the process --------------------------------------------------------------------------------
+
+
+def main() -> int:
+    """Run until the hub stops us, or is gone."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr,
+        format="%(asctime)s %(levelname).1s %(name)s %(message)s",
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    end_with_parent()
+    url = urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"])
+    prefix = os.environ["JUPYTERHUB_SERVICE_PREFIX"]
+    try:
+        settings = config.load()
+        broker = open_broker(settings)
+        socket = listen(url.hostname or "127.0.0.1", url.port or settings.service_port)
+    except Refusal as e:
+        log.error("%s", e.detail)
+        return 1
+    login = Login(hub_auth(prefix), broker.members, secure=is_https())
+    app = create_app(broker, Batch(broker), login, prefix)
+    server = uvicorn.Server(uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=3,
+        h11_max_incomplete_event_size=64 << 10,
+    ))
+    server.run(sockets=[socket])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""The verbs of `make` that check: test, lint, bench."""
+
+import os
+import subprocess
+
+from hub.face.setup import dockerd, parts
+from hub.face.setup.talk import ROOT, say
+
+_LINT = (
+    ("ruff", "check", "."),
+    ("mypy", "hub", "images/notebook/madang", "spawner_config.py"),
+)
+
+
+def test() -> None:
+    """Lint, then all tests but the benchmarks, on a Docker Engine that is stopped again."""
+    parts.python(tests=True)
+    parts.proxy()
+    parts.browser()
+    parts.postgresql()
+    with dockerd.borrowed():
+        parts.images()
+        code = _lint()
+        # the tests run even when lint fails: one round shows all there is to mend
+        code = _pytest("tests", "--ignore=tests/bench") or code
+    # nothing is printed after pytest's closing line
+    raise SystemExit(code)
+
+
+def lint() -> None:
+    """Run ruff and mypy."""
+    parts.python(tests=True)
+    raise SystemExit(_lint())
+
+
+def bench() -> None:
+    """The benchmarks: figures of this machine."""
+    parts.python(tests=True)
+    parts.proxy()
+    with dockerd.borrowed():
+        parts.images()
+        code = _pytest("tests/bench", "-s")
+    raise SystemExit(code)
+
+
+def _lint() -> int:
+    worst = 0
+    for argv in _LINT:
+        say(f"• {' '.join(argv)}")
+        worst = max(worst, _call("-m", *argv))
+    return worst
+
+
+def _pytest(*arguments: str) -> int:
+    return _call("-m", "pytest", *arguments)
+
+
+def _call(*arguments: str) -> int:
+    env = {**os.environ, "PATH": parts.search_path()}
+    done = subprocess.run(
+        [str(parts.PYTHON), *arguments], env=env, cwd=ROOT, stdin=subprocess.DEVNULL, check=False)
+    return done.returncode

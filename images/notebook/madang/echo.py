@@ -1,0 +1,85 @@
+"""A notebook's output as lines of a log: bounded, without refreshes, never mistaken for ours."""
+
+import re
+import sys
+import time
+from typing import TextIO
+
+LONGEST = 2000  # characters of a line
+TRACEBACK = 60  # lines of an error
+REPR = 20  # lines of a shown value
+REFRESH = 10.0  # seconds between two states of a progress bar
+
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\r\n])")
+_ERASED = re.compile(r"[^\n\x08]\x08")  # in a pattern, \b is something else
+
+
+def settle(text: str) -> str:
+    """`text` as a terminal would show it: `\\r` starts its line anew, `\\b` takes a character back."""
+    while (shorter := _ERASED.sub("", text)) != text:
+        text = shorter
+    return _OVERWRITTEN.sub("", text)
+
+
+class Echo:
+    """Prints what cells print, and the lines `madang: …` that the service reads."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out or sys.stdout
+        self._open: dict[str, str] = {}  # per stream: the line that has no end yet
+        self._shown = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """One line of ours, flushed."""
+        self.flush()
+        self._write("madang: " + " ".join(text.split()))
+
+    def stream(self, name: str, text: str) -> None:
+        """What a cell wrote to `name` (stdout, stderr); whole lines at once, the rest later."""
+        *lines, rest = (self._open.get(name, "") + text).split("\n")
+        for line in lines:
+            self._line(line)
+        self._open[name] = settle(rest)
+        if rest and time.monotonic() - self._shown > REFRESH:
+            self._line(self._open[name])
+            self._shown = time.monotonic()
+
+    def value(self, text: str) -> None:
+        """A shown value in its plain form."""
+        self._block(text.splitlines(), REPR, head=True)
+
+    def error(self, traceback: list[str], fallback: str) -> None:
+        """An error's traceback; the end of it is what tells."""
+        self._block("\n".join(traceback or [fallback]).splitlines(), TRACEBACK, head=False)
+
+    def flush(self) -> None:
+        """Lines that have no end yet, as they are."""
+        for text in self._open.values():
+            if text:
+                self._line(text)
+        self._open.clear()
+
+    def _block(self, lines: list[str], most: int, *, head: bool) -> None:
+        self.flush()
+        left = len(lines) - most
+        if left > 0 and not head:
+            self._write(f"… ({left} lines left out)")
+        for line in lines[:most] if head else lines[-most:]:
+            self._line(line)
+        if left > 0 and head:
+            self._write(f"… ({left} lines left out)")
+
+    def _line(self, line: str) -> None:
+        line = _ANSI.sub("", settle(line.rstrip("\r")))
+        if line.startswith("madang:"):
+            line = " " + line  # a notebook must not move the service's idea of its progress
+        if len(line) > LONGEST:
+            line = f"{line[:LONGEST]}… ({len(line)} characters)"
+        self._write(line)
+
+    def _write(self, line: str) -> None:
+        try:
+            print(line, file=self._out, flush=True)
+        except (OSError, ValueError):
+            pass  # nobody reads the log any more; the notebook matters more

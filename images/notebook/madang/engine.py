@@ -1,0 +1,280 @@
+"""Papermill's engine with a truthful end.
+
+Stock papermill 2.7 marks every cell `completed` when the kernel dies, a cell times out or the run
+is interrupted, saves with a plain write at every cell, and dies of SIGTERM without saving. Here a
+cell has the status it earned, a save is atomic and happens when something changed and some
+seconds have passed (bookkeeping.py), and a stop reaches the notebook as KeyboardInterrupt.
+"""
+
+import asyncio
+import logging
+import shutil
+import tempfile
+import time
+from contextlib import suppress
+from typing import Any
+
+import nbformat
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.log import logger
+
+from madang import memory
+from madang.bookkeeping import Manager, Plan
+from madang.echo import settle
+from madang.stopping import TIMED_OUT
+
+NAME = "madang"
+IOPUB_TIMEOUT = 60  # seconds; nbclient's 4 are too few for a cell with megabytes of output
+# what a kernel held at most on its GPUs, MiB; asked of the kernel, because NVML counts by process
+# and inside a container the process numbers are others
+_GPU_PEAK = (
+    "(lambda t: sum(t.cuda.max_memory_reserved(i) for i in range(t.cuda.device_count())) >> 20"
+    " if t is not None and t.cuda.is_available() else None)"
+    "(__import__('sys').modules.get('torch'))"
+)
+
+
+class Client(PapermillNotebookClient):
+    """One event loop from the kernel's start to its end, so that a stop is heard at any time."""
+
+    nb_man: Manager
+    km: AsyncKernelManager | None
+
+    def execute(self, **kwargs: Any) -> NotebookNode:
+        """Run the cells. What went wrong stands in the plan; only faults of ours are raised."""
+        self.plan = self.nb_man.plan
+        self._begun = False  # the kernel has taken up the cell, so a SIGINT reaches its code
+        self._running = False
+        self._starting: asyncio.Task[None] | None = None
+        self._sockets = tempfile.mkdtemp(prefix="madang-")
+        try:
+            return asyncio.run(self._execute(**kwargs))
+        finally:
+            shutil.rmtree(self._sockets, ignore_errors=True)
+
+    def create_kernel_manager(self) -> AsyncKernelManager:
+        """A kernel on Unix sockets: no ports to race for, nothing on the network."""
+        self.km = AsyncKernelManager(
+            kernel_name=self.kernel_name, transport="ipc", ip=f"{self._sockets}/k"
+        )
+        return self.km
+
+    async def _execute(self, **kwargs: Any) -> NotebookNode:
+        self.reset_execution_trackers()
+        stop, loop = self.plan.stop, asyncio.get_running_loop()
+        saving = asyncio.create_task(self.nb_man.autosave())
+        stop.attach(loop, self._stop, self._kill)
+        if self.plan.deadline is not None:
+            loop.call_later(max(0, self.plan.deadline - time.monotonic()), stop.ask, TIMED_OUT)
+        try:
+            if await self._start(**kwargs):
+                await self._cells()
+                await self._last_words()
+        finally:
+            stop.detach()
+            saving.cancel()
+            with suppress(OSError):
+                # before the kernel's shutdown, which can take seconds; the end's save is checked
+                self.nb_man.write()
+            await self._end_kernel()
+        return self.nb
+
+    async def _start(self, **kwargs: Any) -> bool:
+        """Start the kernel; whether it is there. A stop meanwhile ends the attempt."""
+        if self.plan.stop.cause:
+            return False
+        self.create_kernel_manager()
+        self._starting = asyncio.ensure_future(self._start_kernel(**kwargs))
+        try:
+            await self._starting
+        except asyncio.CancelledError:
+            self.shutdown_kernel = "immediate"  # it has nothing to save yet
+            return False
+        except (RuntimeError, OSError) as e:
+            self._no_kernel(str(e))
+            return False
+        finally:
+            self._starting = None
+        return True
+
+    async def _start_kernel(self, **kwargs: Any) -> None:
+        await self.async_start_new_kernel(**kwargs)
+        await self.async_start_new_kernel_client()
+
+    def _no_kernel(self, why: str) -> None:
+        self.plan.died = True
+        text = f"The kernel did not start: {why}"
+        self.plan.error = {"cell": 0, "id": None, "ename": "DeadKernelError", "evalue": text}
+
+    async def _cells(self) -> None:
+        for index, cell in enumerate(self.nb.cells):
+            if self.plan.stop.cause or self.plan.ended_itself:
+                return
+            self.nb_man.cell_start(cell, index)
+            await self._one(cell, index)
+            self.nb_man.cell_complete(cell, index)
+            if self.plan.error:
+                return
+
+    async def _one(self, cell: NotebookNode, index: int) -> None:
+        self._begun, self._running = False, True
+        try:
+            await self.async_execute_cell(cell, index)
+        except CellExecutionError as e:
+            if e.ename == "SystemExit" and e.evalue in {"", "0", "None"}:
+                self.plan.ended_itself = True
+            else:
+                self.nb_man.fail(cell, e.ename, e.evalue)
+        except DeadKernelError:
+            await self._dead(cell)
+        except CellTimeoutError as e:
+            self._show(cell, "CellTimeoutError", str(e))
+        except Exception as e:
+            self.nb_man.fail(cell, type(e).__name__, str(e))
+            raise
+        finally:
+            self._running = False
+
+    async def _dead(self, cell: NotebookNode) -> None:
+        self.plan.died = True
+        assert self.km is not None
+        code = await self.km.provisioner.poll() if self.km.provisioner else None
+        if self.plan.stop.hard:
+            why = "The cell did not stop in time and was ended."
+        elif memory.was_short():
+            why = "The kernel was killed: the container ran out of memory."
+        elif code is not None and code < 0:
+            why = f"The kernel was killed by signal {-code}; often that is a lack of memory."
+        else:
+            why = f"The kernel ended by itself (exit code {code})."
+        self._show(cell, "DeadKernelError", why)
+
+    def _show(self, cell: NotebookNode, ename: str, evalue: str) -> None:
+        """Let whoever opens the notebook see an end that the kernel could not write itself."""
+        cell.outputs.append(nbformat.v4.new_output(
+            "error", ename=ename, evalue=evalue, traceback=[f"{ename}: {evalue}"]
+        ))
+        self.plan.echo.error([], f"{ename}: {evalue}")
+        self.nb_man.fail(cell, ename, evalue)
+
+    # ---- stopping ----------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+        elif self._running and self._begun:
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        if self.km is not None and not self.plan.stop.delivered:
+            self.plan.stop.delivered = True
+            self._interrupting = asyncio.ensure_future(self.km.interrupt_kernel())
+
+    def _kill(self) -> None:
+        if self._running and self.km is not None and self.km.provisioner is not None:
+            self._killing = asyncio.ensure_future(self.km.provisioner.kill())
+        self._stop()
+
+    async def _end_kernel(self) -> None:
+        if self.km is None or not self.km.has_kernel:
+            return
+        if self.plan.stop.hard:
+            self.shutdown_kernel = "immediate"
+        await self._async_cleanup_kernel()
+
+    # ---- output ------------------------------------------------------------------------------
+
+    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> Any:
+        """Take a message of the kernel; a stop that came before the cell's code began is due now."""
+        if msg["msg_type"] == "execute_input":
+            self._begun = True
+            if self.plan.stop.cause:
+                self._interrupt()
+        out = super().process_message(msg, cell, cell_index)
+        if out is not None:
+            self._echo(out)
+        return out
+
+    def output(self, outs: list[NotebookNode], *args: Any) -> NotebookNode | None:
+        """Join a stream's text to what it wrote just before, as Lab does.
+
+        nbclient's `coalesce_streams` does so when the cell ends: until then 3000 refreshes of a
+        progress bar are 3000 outputs, in memory and in each save; and it moves text across plots.
+        """
+        out = super().output(outs, *args)
+        if out is None or out.output_type != "stream" or len(outs) < 2 or outs[-1] is not out:
+            return out
+        before = outs[-2]
+        if before.output_type == "stream" and before.name == out.name:
+            head, end, tail = before.text.rpartition("\n")
+            before.text = head + end + settle(tail + out.text)
+            outs.pop()
+        return out
+
+    def _echo(self, out: NotebookNode) -> None:
+        echo = self.plan.echo
+        if out.output_type == "stream":
+            echo.stream(out.name, out.text)
+        elif out.output_type == "error":
+            echo.error(out.traceback, f"{out.ename}: {out.evalue}")
+        elif "text/plain" in out.get("data", {}):
+            echo.value("".join(out.data["text/plain"]))
+
+    async def _last_words(self) -> None:
+        """Ask the kernel for its language and its peak of GPU memory; silence is no fault."""
+        if self.plan.died or self.kc is None:
+            return
+        with suppress(Exception):
+            info = await asyncio.wait_for(self.async_wait_for_reply(self.kc.kernel_info()), 5)
+            language = info["content"]["language_info"] if info else None
+            if language:
+                self.nb.metadata["language_info"] = language
+            if language and language["name"] == "python":
+                await asyncio.wait_for(self._ask_gpu(), 5)
+        self.set_widgets_metadata()
+
+    async def _ask_gpu(self) -> None:
+        assert self.kc is not None
+        reply = await self.async_wait_for_reply(self.kc.execute(
+            "", silent=True, store_history=False, user_expressions={"peak": _GPU_PEAK}
+        ))
+        if reply:
+            text = reply["content"]["user_expressions"]["peak"]["data"]["text/plain"]
+            self.plan.gpu_memory_peak_mib = int(text) if text.isdigit() else None
+
+
+class Engine(NBClientEngine):
+    """Registered with papermill as `madang`; takes its `Plan` as the argument `plan`."""
+
+    @classmethod
+    def execute_notebook(
+        cls, nb: NotebookNode, kernel_name: str, *, plan: Plan, **_: Any
+    ) -> NotebookNode:
+        """Run `nb` and save it as the plan says; how it ended is written into the plan.
+
+        Raises:
+            OSError: the first save failed.
+        """
+        nb.metadata.papermill |= {"input_path": plan.output.name, "output_path": plan.output.name}
+        nb.metadata["madang"] = plan.metadata
+        plan.notebook = nb
+        manager = Manager(nb, plan)
+        manager.notebook_start()
+        client = Client(
+            manager, kernel_name=kernel_name, startup_timeout=60, iopub_timeout=IOPUB_TIMEOUT,
+            record_timing=False, log=logger,
+        )
+        try:
+            client.execute()
+        finally:
+            manager.notebook_complete()
+        return nb
+
+
+papermill_engines.register(NAME, Engine)
+# what goes wrong is said once, by us; papermill and nbclient say it in their own words besides
+logger.setLevel(logging.CRITICAL)

@@ -1,0 +1,183 @@
+"""One run from its job to its end: refuse or prepare, execute, save, say how it ended."""
+
+import os
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from papermill import PapermillExecutionError, execute_notebook
+
+from madang import engine
+from madang.echo import Echo
+from madang.bookkeeping import Plan
+from madang.files import fresh_folder, write_atomic
+from madang.job import (
+    BadJob, Job, Kernel, check_parameters, choose_kernel, read_job, read_notebook,
+)
+from madang.runjson import RunFile
+from madang.stopping import INTERRUPTED, TIMED_OUT, Stop
+
+SUCCEEDED, FAILED, KERNEL_DIED, REFUSED = "succeeded", "failed", "kernel-died", "refused"
+EXITS = {
+    SUCCEEDED: 0, FAILED: 1, REFUSED: 2, INTERRUPTED: 75, TIMED_OUT: 124, KERNEL_DIED: 138,
+}
+# a disk that was full for a moment must not cost a night's result
+_SAVE_TRIES, _SAVE_PAUSE = 4, 1.0
+_LONGEST = 300  # characters of the last line
+
+
+@dataclass(frozen=True)
+class End:
+    """How a run ended; `message` is one line for people."""
+
+    stage: str
+    message: str
+
+    @property
+    def code(self) -> int:
+        """The process's exit code."""
+        return EXITS[self.stage]
+
+    @property
+    def word(self) -> str:
+        """The stage in the service's words: a refused job is a failed run."""
+        return FAILED if self.stage == REFUSED else self.stage
+
+
+def run(path: Path, stop: Stop) -> int:
+    """Do the job in the file `path`; the exit code."""
+    began = time.monotonic()
+    echo = Echo()
+    try:
+        end = _run(read_job(path), stop, echo, began)
+    except BadJob as e:
+        end = End(REFUSED, str(e))
+    except OSError as e:
+        end = End(FAILED, _unwritable(e))
+    _tell(echo, end)
+    return end.code
+
+
+def refuse(why: str) -> None:
+    """Say that there is nothing to run."""
+    _tell(Echo(), End(REFUSED, why))
+
+
+def _tell(echo: Echo, end: End) -> None:
+    echo.say(f"{end.word} {end.message[:_LONGEST]}")
+
+
+def _run(job: Job, stop: Stop, echo: Echo, began: float) -> End:
+    nb = read_notebook(job.notebook, job.name)
+    kernel = choose_kernel(nb, job.kernel)
+    check_parameters(nb, job.parameters, kernel)
+    cwd = _working_folder(job)
+    folder = _output_folder(job, echo)
+    os.environ |= {"RUN_DIR": str(folder), "RESUME": str(int(job.resume)), "MADANG_RUN": job.id}
+    stop.grace = job.grace
+    plan = Plan(
+        output=folder / f"{job.name}.ipynb", stop=stop, echo=echo,
+        deadline=began + job.timeout if job.timeout else None,
+        metadata={"run": job.id, "stage": "running", "message": "", "exit_code": None},
+    )
+    record = RunFile(job, folder, len(nb.cells))
+    record.begin()
+    end = _save(plan, _execute(nb, job, kernel, plan, cwd or folder))
+    _keep(record, plan, end)
+    return end
+
+
+def _working_folder(job: Job) -> Path | None:
+    if job.cwd is None:
+        return None
+    cwd = Path.home() / job.cwd
+    if not cwd.is_dir():
+        raise BadJob(f"There is no folder {job.cwd} in the home to run in.")
+    return cwd
+
+
+def _output_folder(job: Job, echo: Echo) -> Path:
+    wanted = Path.home() / job.folder
+    folder = fresh_folder(wanted)
+    if folder != wanted:
+        echo.say(f"folder {folder.relative_to(Path.home())}")
+    return folder
+
+
+def _execute(nb: NotebookNode, job: Job, kernel: Kernel, plan: Plan, cwd: Path) -> End:
+    """Hand the notebook to papermill; every way it can go is an `End`."""
+    try:
+        execute_notebook(
+            nb, None, dict(job.parameters), engine_name=engine.NAME, kernel_name=kernel.name,
+            language=kernel.language, progress_bar=False, cwd=cwd, plan=plan,
+        )
+    except PapermillExecutionError:
+        pass  # papermill also raises for errors that the notebook expects; the plan knows
+    except OSError as e:
+        return End(FAILED, _unwritable(e))
+    except Exception as e:
+        # a fault of ours must end like any other run: said, saved, with an exit code
+        traceback.print_exc()
+        return End(FAILED, f"internal error in {_where(plan)}: {e!r}")
+    return ended(plan)
+
+
+def ended(plan: Plan) -> End:
+    """What came of an execution. A stop counts when it cost something: a cell, or its end."""
+    unfinished = plan.error or (plan.cells_done < plan.cells and not plan.ended_itself)
+    if plan.stop.cause and (plan.stop.delivered or unfinished):
+        killed = " It did not stop in time and was ended." if plan.stop.hard else ""
+        return End(plan.stop.cause, f"{plan.stop.cause} in {_where(plan)}; saved.{killed}")
+    if plan.error:
+        stage = KERNEL_DIED if plan.died else FAILED
+        name = "" if plan.died else f"{plan.error['ename']}: "
+        return End(stage, f"{_where(plan)}: {name}{plan.error['evalue']}")
+    if plan.ended_itself:
+        return End(SUCCEEDED, f"the notebook ended itself in {_where(plan)}")
+    return End(SUCCEEDED, f"{plan.cells} cells")
+
+
+def _where(plan: Plan) -> str:
+    return f"cell {plan.cell}/{plan.cells}" if plan.cell else "the start"
+
+
+def _save(plan: Plan, end: End) -> End:
+    """Write the notebook for the last time, with its end in it; not saved is not succeeded."""
+    if plan.notebook is None:
+        return end
+    plan.notebook.metadata["madang"] = plan.metadata | {
+        "stage": end.stage, "message": end.message, "exit_code": end.code,
+    }
+    text = nbformat.writes(plan.notebook)
+    for left in reversed(range(_SAVE_TRIES)):
+        try:
+            write_atomic(plan.output, text)
+        except OSError as e:
+            if not left:
+                return End(FAILED, f"{_unwritable(e)} Before that: {end.stage}, {end.message}")
+            time.sleep(_SAVE_PAUSE)
+        else:
+            break
+    return end
+
+
+def _keep(record: RunFile, plan: Plan, end: End) -> None:
+    try:
+        record.end(
+            stage=end.word, exit_code=end.code, message=end.message, cells=plan.cells,
+            cells_done=plan.cells_done, error=plan.error,
+            gpu_memory_peak_mib=plan.gpu_memory_peak_mib,
+        )
+    except OSError as e:
+        plan.echo.say(f"warning run.json is out of date. {_unwritable(e)}")
+
+
+def _unwritable(error: OSError) -> str:
+    name = Path(str(error.filename)).name if error.filename else "the notebook"
+    return (
+        f"{name} cannot be written: {error.strerror or error}. "
+        "Make room in the home; what was saved last is still there."
+    )

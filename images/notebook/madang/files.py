@@ -1,0 +1,42 @@
+"""Writes that a reader never sees half done, and folders that are nobody else's."""
+
+import itertools
+import os
+from pathlib import Path
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Replace `path` with `text` (UTF-8) in one step; on any error the old file stays as it was.
+
+    The temporary file lies in the same folder: a rename across file systems is a copy.
+
+    Raises:
+        OSError: disk full, quota, read-only; the temporary file is gone again.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with aside.open("w", encoding="utf-8") as f:
+            f.write(text)
+            f.flush()
+            os.fsync(f.fileno())
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def fresh_folder(wanted: Path) -> Path:
+    """Make `wanted`, or `wanted-2`, `wanted-3`, … if there is one; two runs never share a folder.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    wanted.parent.mkdir(parents=True, exist_ok=True)
+    for i in itertools.count(1):
+        folder = wanted if i == 1 else wanted.with_name(f"{wanted.name}-{i}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError("unreachable")

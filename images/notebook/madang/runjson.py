@@ -1,0 +1,102 @@
+"""run.json: what was run, on what, how it ended; enough to do it again."""
+
+import json
+import platform
+import resource
+import site
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from madang import results
+from madang.files import write_atomic
+from madang.job import Job
+
+NAME = "run.json"
+# of the service's record; always present, null where it is not known
+_KEPT = ("image", "image_digest", "commit", "slice", "node", "lease", "user", "asked_at")
+
+
+def packages() -> dict[str, str]:
+    """Name → version of every package that a notebook can import, sorted.
+
+    Where two places have one package, the first on sys.path counts: that is what is imported.
+    """
+    found: dict[str, str] = {}
+    # an isolated runner (python -I) does not see the student's own packages; the kernel does
+    for item in distributions(path=[*sys.path, site.getusersitepackages()]):
+        name = item.metadata["Name"]
+        if name:
+            found.setdefault(name, item.version)
+    return dict(sorted(found.items(), key=lambda x: x[0].lower()))
+
+
+def peak_rss_mib() -> int:
+    """The largest memory that one process of the run had, MiB; known once the kernel has ended."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+
+
+class RunFile:
+    """Writes run.json: at the start with stage `running`, at the end with the truth."""
+
+    def __init__(self, job: Job, folder: Path, cells: int) -> None:
+        now = datetime.now(UTC)
+        self._path = folder / NAME
+        self._started = now
+        self._data: dict[str, Any] = {
+            "id": job.id,
+            "notebook": job.name,
+            "output": f"{job.name}.ipynb",
+            "folder": folder.name,
+            "parameters": dict(job.parameters),
+            "seed": job.record.get("seed", job.parameters.get("seed")),
+            **{k: job.record.get(k) for k in _KEPT},
+            "python": platform.python_version(),
+            "packages": packages(),
+            "started_at": now.isoformat(),
+            "ended_at": None,
+            "duration_s": None,
+            "stage": "running",
+            "message": "",
+            "exit_code": None,
+            "cells": cells,
+            "cells_done": 0,
+            "error": None,
+            "metrics": {},
+            "resources": {"peak_rss_mib": None, "gpu_memory_peak_mib": None},
+        }
+
+    def begin(self) -> None:
+        """Write it for the first time.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._write()
+
+    def end(
+        self, *, stage: str, exit_code: int, message: str, cells: int, cells_done: int,
+        error: dict[str, Any] | None, gpu_memory_peak_mib: int | None,
+    ) -> None:
+        """Write it for the last time.
+
+        Raises:
+            OSError: it cannot be written; the first one stays.
+        """
+        now = datetime.now(UTC)
+        self._data |= {
+            "ended_at": now.isoformat(),
+            "duration_s": round((now - self._started).total_seconds(), 3),
+            "stage": stage, "message": message, "exit_code": exit_code,
+            "cells": cells, "cells_done": cells_done, "error": error,
+            "metrics": results.read(self._path.parent),
+            "resources": {
+                "peak_rss_mib": peak_rss_mib(), "gpu_memory_peak_mib": gpu_memory_peak_mib,
+            },
+        }
+        self._write()
+
+    def _write(self) -> None:
+        write_atomic(self._path, json.dumps(self._data, indent=1, ensure_ascii=False) + "\n")

@@ -1,0 +1,36 @@
+"""`python -I -m madang.runner JOB`: run one notebook once, and tell the truth about its end.
+
+`-I`, or a `json.py` in the home would be imported instead of Python's; kernels are not isolated.
+
+Exit codes: 0 all cells ran; 1 a cell raised, or the result could not be saved; 2 the job cannot be
+done as it stands; 75 interrupted by SIGTERM, after saving; 124 out of time; 138 the kernel died.
+On stdout: `madang: cell 3/12` when a cell begins, at the end `madang: <stage> <one line>`; all
+else is what the cells print.
+"""
+
+import sys
+from pathlib import Path
+
+from madang.stopping import Stop
+
+REFUSED = 2
+
+
+def main(arguments: list[str]) -> int:
+    """Run the job named on the command line; the exit code."""
+    stop = Stop()
+    stop.on_signals()
+    # rfc3987_syntax compiles a grammar when imported, for 2 to 3 seconds, and jsonschema imports it
+    # if it is there, to check internationalised web addresses; no notebook format has any
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    # not at the top: papermill takes a second to import, and a SIGTERM in it must not be lost
+    from madang.execution import refuse, run  # noqa: PLC0415
+
+    if len(arguments) != 1:
+        refuse("usage: python -m madang.runner JOB.json")
+        return REFUSED
+    return run(Path(arguments[0]), stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

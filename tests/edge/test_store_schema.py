@@ -1,0 +1,110 @@
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from hub.core.lease import Asked, State
+from hub.edge import store as store_module
+from hub.edge import tables
+from hub.edge.store import Store
+from hub.errors import BadInput
+from tests.edge.store_facts import move, request
+
+
+def test_upgrade_makes_the_schema_and_may_be_repeated(url: str) -> None:
+    store = Store(url)
+    assert not store.current()
+    store.upgrade()
+    assert store.current()
+    store.upgrade()
+    assert store.current()
+    assert store.read() == State()
+    store.close()
+
+
+def test_the_migrations_make_exactly_the_tables(store: Store) -> None:
+    with store._database.begin() as c:
+        assert compare_metadata(MigrationContext.configure(c), tables.metadata) == []
+
+
+def test_asking_whether_it_is_current_makes_no_file(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'none.sqlite'}")
+    assert not store.current()
+    store.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+SECOND = '''
+import sqlalchemy as sa
+from alembic import op
+revision, down_revision = "0002", "0001"
+def upgrade():
+    op.add_column("members", sa.Column("since", sa.Text))
+    {then}
+'''
+
+
+@contextmanager
+def second_revision(tmp_path: Path, then: str) -> Iterator[None]:
+    """The code after a next version, whose migration ends in `then`."""
+    ours = store_module._MIGRATIONS
+    theirs = tmp_path / "migrations"
+    (theirs / "versions").mkdir(parents=True)
+    for name in ("env.py", "script.py.mako", "versions/0001_spine.py"):
+        (theirs / name).write_bytes((ours / name).read_bytes())
+    (theirs / "versions" / "0002_next.py").write_text(SECOND.format(then=then))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store_module, "_MIGRATIONS", theirs)
+        store_module._head.cache_clear()
+        yield
+    store_module._head.cache_clear()
+
+
+def test_a_change_of_the_schema_keeps_a_copy_of_the_file(store: Store, tmp_path: Path) -> None:
+    move(store, Asked(request("a")))
+    with second_revision(tmp_path, "pass"):
+        assert not store.current()
+        store.upgrade()
+        assert store.current()
+        assert "a" in store.read().leases
+    copies = [x for x in tmp_path.rglob("*.before-*")]
+    if store._file is None:
+        assert copies == []
+        return
+    assert [x.name for x in copies] == ["madang.sqlite.before-0002"]
+    assert copies[0].stat().st_mode & 0o777 == 0o600
+    old = sqlite3.connect(copies[0])
+    assert old.execute("SELECT version_num, id FROM alembic_version, leases").fetchall() == [
+        ("0001", "a")
+    ]
+    old.close()
+
+
+def test_a_change_that_fails_changes_nothing(store: Store, tmp_path: Path) -> None:
+    before = move(store, Asked(request("a")))
+    with second_revision(tmp_path, "raise KeyError('broken')"), pytest.raises(KeyError):
+        store.upgrade()
+    assert store.current()
+    assert store.read() == before
+    with store._database.begin() as c:
+        assert compare_metadata(MigrationContext.configure(c), tables.metadata) == []
+
+
+def test_the_first_upgrade_makes_no_copy_and_a_private_file(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'new' / 'm.sqlite'}")
+    store.upgrade()
+    store.close()
+    (only,) = (tmp_path / "new").iterdir()
+    assert only.name == "m.sqlite"
+    assert only.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("bad", ["", "sqlite://", "sqlite:///:memory:", "mysql://x/y", "nonsense"])
+def test_other_databases_are_refused(bad: str) -> None:
+    with pytest.raises(BadInput, match="setting database"):
+        Store(bad)

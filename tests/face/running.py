@@ -1,0 +1,210 @@
+"""The service, running: real store, broker, batch and uvicorn; Docker and the hub stand aside."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+from jupyterhub.services.auth import HubOAuth
+
+from hub.batch import Batch
+from hub.broker import Broker
+from hub.config import Settings
+from hub.core.lease import check
+from hub.core.roster import parse
+from hub.edge.engine import Container, ContainerSpec, Network
+from hub.edge.gpu import Simulated
+from hub.edge.homes import Homes
+from hub.edge.store import Store
+from hub.edges import Edges
+from hub.errors import Unknown
+from hub.face.lifeline import listen
+from hub.face.login import Login
+from hub.face.service import create_app
+from tests.face.hub_stand_in import Hub, stand_in
+
+PREFIX = "/services/madang/"
+ROSTER = (
+    "name,group,role\nana,ml,student\nbo,ml,student\nteacher,ml,instructor\n"
+    "operator,staff,operator\n"
+)
+NOTEBOOK: dict[str, Any] = {
+    "nbformat": 4, "nbformat_minor": 5, "metadata": {},
+    "cells": [
+        {"cell_type": "code", "id": "p", "metadata": {"tags": ["parameters"]}, "outputs": [],
+         "execution_count": None, "source": "epochs = 1"},
+    ],
+}
+
+
+@dataclass
+class PaperEngine:
+    """Containers that exist on paper only; `away` is a Docker that gives no answer."""
+
+    found: dict[str, Container] = field(default_factory=dict)
+    logged: dict[str, bytes] = field(default_factory=dict)
+    away: bool = False
+
+    def containers(self) -> tuple[Container, ...]:
+        if self.away:
+            raise Unknown("Docker is away")
+        return tuple(self.found.values())
+
+    def start_run(self, spec: ContainerSpec) -> str:
+        lease = spec.labels["madang.lease"]
+        self.found[lease] = Container(
+            id=lease, name=spec.name, lease=lease, kind="run", user=spec.labels["madang.user"],
+            image=spec.image, running=True, started_at=datetime.now(UTC),
+        )
+        return lease
+
+    def say(self, id: str, text: bytes) -> None:
+        self.logged[id] = self.logged.get(id, b"") + text
+
+    def exit(self, id: str, code: int) -> None:
+        self.found[id] = replace(
+            self.found[id], running=False, exit_code=code, finished_at=datetime.now(UTC)
+        )
+
+    def stop(self, lease_id: str, timeout: int) -> None:
+        self.exit(lease_id, 75)
+
+    def remove(self, lease_id: str) -> None:
+        self.found.pop(lease_id, None)
+
+    def logs(self, lease_id: str, *, tail: int | None = None, since: object = None) -> bytes:
+        return self.logged.get(lease_id, b"")
+
+    def images(self) -> dict[str, str]:
+        return {"madang/notebook:latest": "sha256:0"}
+
+    def pin(self) -> str:
+        return "device-request"
+
+    def ensure_network(self) -> Network:
+        return Network("madang", "n", "172.30.0.1", "br-x", "172.30.0.0/24", 1500)
+
+
+class PaperHubApi:
+    """The hub's servers, as told."""
+
+    def __init__(self) -> None:
+        self.stopped: list[tuple[str, str]] = []
+
+    def servers(self) -> dict[tuple[str, str], object]:
+        return {}
+
+    def start_server(self, user: str, server: str, options: object) -> None:
+        """Nothing to start."""
+
+    def stop_server(self, user: str, server: str) -> None:
+        self.stopped.append((user, server))
+
+
+class PaperFirewall:
+    """No rules are needed where no container is."""
+
+    def ensure(self, **_: object) -> None:
+        """Nothing to do."""
+
+
+@dataclass
+class Running:
+    """A running service and what stands behind it."""
+
+    url: str
+    settings: Settings
+    broker: Broker
+    batch: Batch
+    engine: PaperEngine
+    gpus: Simulated
+    hub: type[Hub]
+    app: FastAPI
+
+    def client(self, token: str = "", **headers: str) -> httpx.Client:
+        """An HTTP client with this token."""
+        given = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx.Client(
+            base_url=self.url + PREFIX, headers={"Accept-Language": "en", **given, **headers},
+            timeout=20,
+        )
+
+    def submit(self, token: str = "t-ana", **changes: Any) -> httpx.Response:
+        """POST a notebook."""
+        body = {"notebook_name": "night.ipynb", "notebook": NOTEBOOK, "profile": "1g.5gb"} | changes
+        with self.client(token) as http:
+            return http.post("api/runs", json=body)
+
+
+def settings_for(folder: Path, **changes: Any) -> Settings:
+    """Settings for one test: one card with two slices of the smallest size, quick ticks."""
+    given = {
+        "data": folder / "data", "simulated_dir": folder / "cards", "gpus": "simulated",
+        "node": "node1", "simulated": ("A100-40:3g.20gb,1g.5gb,1g.5gb",), "tick": 0.1,
+        "settle": 0, "disk_free_mib": 0, "notebook_mib": 1,
+    }
+    return Settings(**(given | changes))
+
+
+@contextmanager
+def running(folder: Path, **changes: Any) -> Iterator[Running]:
+    """The service on a port of its own; after it the state is checked."""
+    settings = settings_for(folder, **changes)
+    store = Store(settings.database_url)
+    store.upgrade()
+    gpus = Simulated(settings.simulated_dir / "madang.json", "node1", settings.simulated)
+    engine = PaperEngine()
+    broker = Broker(settings, Edges(  # type: ignore[arg-type]
+        store=store, engine=engine, gpus=gpus, homes=Homes(settings), hub=PaperHubApi(),
+        firewall=PaperFirewall(),
+    ))
+    broker.set_members(parse(ROSTER, "roster"))
+    batch = Batch(broker)
+    with stand_in() as (api, hub):
+        auth = HubOAuth(
+            api_url=api, api_token="t-own", oauth_client_id="service-madang", base_url=PREFIX,
+            access_scopes={"access:services!service=madang"}, cache_max_age=1,
+        )
+        app = create_app(broker, batch, Login(auth, broker.members), PREFIX)
+        with serving(app) as url:
+            made = Running(url, settings, broker, batch, engine, gpus, hub, app)
+            until(broker.offers, "the first tick has seen the cards")
+            yield made
+    check(store.read())
+    store.close()
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    """uvicorn in a thread, as `service.main` runs it."""
+    socket = listen("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(
+        app, log_config=None, access_log=False, timeout_graceful_shutdown=1,
+    ))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
+    thread.start()
+    try:
+        until(lambda: server.started, "uvicorn answers")
+        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        socket.close()
+        assert not thread.is_alive(), "the service does not stop"
+
+
+def until(what: Callable[[], Any], why: str, timeout: float = 10) -> Any:
+    """The first true value of `what()`."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if value := what():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"not within {timeout} s: {why}")
