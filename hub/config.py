@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from hub.errors import BadInput
 
@@ -143,12 +143,17 @@ def load(path: Path | None = None) -> Settings:
         raise BadInput(
             "Settings ({where}): {problems}", reason="config", where=where, problems=_problems(e)
         ) from e
+    except SettingsError as e:  # lists and tables are JSON in the environment
+        raise BadInput(
+            "Settings (environment): {problem} ({why})", reason="config", problem=e,
+            why=e.__cause__,
+        ) from e
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as e:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
         raise BadInput(
             "Cannot read the settings file {path}: {error}", reason="config", path=path, error=e
         ) from e

@@ -1,5 +1,6 @@
 """What every container of ours is made with: its pin, its limits, its labels, its home."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ def container_options(
         environment={
             **_describe(lease, found), **pinned["environment"],
             "MADANG_API": api_url(network.gateway, settings.service_port),
+            **_threads(settings.cpu_limit),
         },
         labels=_labels(settings.name, lease, user, kind),
         volumes={str(home): {"bind": HOME, "mode": "rw"}},
@@ -63,6 +65,12 @@ def slice_of(state: State, lease: Lease | None) -> Slice | None:
             "another one.", reason="slice-gone", slice=lease.slice.profile,
         )
     return found
+
+
+def _threads(cores: float) -> dict[str, str]:
+    """As many threads as cores: libraries count the machine's, and 64 threads on 2 cores crawl."""
+    count = str(max(1, math.ceil(cores)))
+    return {"OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count, "MKL_NUM_THREADS": count}
 
 
 def _labels(name: str, lease: Lease | None, user: str, kind: Kind) -> dict[str, str]:

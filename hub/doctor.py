@@ -54,7 +54,7 @@ def examine(settings: Settings, *, up: bool) -> Iterator[Fact]:
         yield from _asked("cards", lambda: _cards(settings, edges))
         yield from _asked("database", lambda: _database(edges))
         yield from _asked("roster", lambda: _roster(edges))
-        yield _disk("disk for homes", host.free_mib(settings.data), _HOMES_MIB,
+        yield _disk("disk for homes", edges.homes.free_mib(), _HOMES_MIB,
                     settings.disk_free_mib, str(settings.data))
         yield _node()
         yield from _ports(settings, up=up)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from hub.broker import open_broker
 from hub.config import Settings
 from hub.core.roster import Member, Role, parse
 from hub.edge import dump
@@ -25,8 +26,8 @@ def demo_roster() -> tuple[Member, ...]:
             Member("operator", DEMO, Role.OPERATOR))
 
 
-def prepare(settings: Settings) -> None:
-    """The database is at its newest schema, and there are people in the roster.
+def prepare(settings: Settings) -> str:
+    """Database, people and the containers' network are there; this machine's address on it.
 
     The roster file wins over what was loaded by hand; without one, an empty roster of a demo gets
     the demo's people. A bad roster file leaves the roster as it was, and does not keep those who
@@ -34,8 +35,13 @@ def prepare(settings: Settings) -> None:
 
     Raises:
         BadInput: the roster file has bad lines, and there was no roster before.
-        Unavailable: the database does not answer.
+        Unavailable: the database or Docker does not answer.
     """
+    _prepare_store(settings)
+    return open_broker(settings).network().gateway
+
+
+def _prepare_store(settings: Settings) -> None:
     store = open_edges(settings).store
     try:
         store.upgrade()

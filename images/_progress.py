@@ -15,17 +15,31 @@ from dataclasses import dataclass, field
 from _docker import BuildError
 
 HINTS = (
-    (r"[Nn]o space left on device", "The disk is full: `docker system df` shows what Docker holds, "
-                                    "`docker builder prune` frees the cache of builds."),
-    (r"CERTIFICATE_VERIFY_FAILED|self-signed certificate",
-     "A TLS certificate is not trusted. Behind an inspecting proxy give the host's "
-     "bundle: --ca-bundle /etc/ssl/certs/ca-certificates.crt"),
-    (r"NewConnectionError|ReadTimeoutError|ConnectTimeoutError|Temporary failure|name resolution|"
-     r"Could not resolve|Connection refused",
-     "A package index could not be reached. Check the network, or set PIP_INDEX_URL "
-     "(pip) or DEBIAN_MIRROR (Debian) to one that can."),
-    (r"No matching distribution found|ResolutionImpossible",
-     "pip found no set of packages. After a change of a *.txt run `images/build --relock`."),
+    (
+        r"[Nn]o space left on device",
+        "The disk is full: `docker system df` shows what Docker holds, "
+        "`docker builder prune` frees the cache of builds.",
+    ),
+    (
+        r"CERTIFICATE_VERIFY_FAILED|self-signed certificate",
+        "A TLS certificate is not trusted. Behind an inspecting proxy give the host's "
+        "bundle: --ca-bundle /etc/ssl/certs/ca-certificates.crt",
+    ),
+    (
+        r"NewConnectionError|ReadTimeoutError|ConnectTimeoutError|Temporary failure|"
+        r"name resolution|Could not resolve|Connection refused",
+        "A package index could not be reached. Check the network, or set PIP_INDEX_URL "
+        "(pip) or DEBIAN_MIRROR (Debian) to one that can.",
+    ),
+    (
+        r"from versions: none",
+        "The package index does not answer, or it does not know this name. Check the network "
+        "and PIP_INDEX_URL, then the spelling.",
+    ),
+    (
+        r"No matching distribution found|ResolutionImpossible",
+        "pip found no set of packages. After a change of a *.txt run `images/build --relock`.",
+    ),
 )
 
 
@@ -41,7 +55,11 @@ class Progress:
     terminal: bool = field(default_factory=sys.stderr.isatty)
     started: float = field(default_factory=time.monotonic)
     now: str = "starting"
-    tails: dict[str, deque[str]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=30)))
+    tails: dict[str, deque[str]] = field(
+        default_factory=lambda: defaultdict(lambda: deque(maxlen=30))
+    )
+    waiting: dict[str, str] = field(default_factory=dict)
+    """Steps that were named and have not yet said anything, by BuildKit's number."""
     failed: str = ""
     """The step whose tail tells why it failed; the latest one by default."""
 
@@ -54,7 +72,14 @@ class Progress:
         if rest.startswith("ERROR"):
             self.failed = number
         if step := STEP.fullmatch(rest):
-            self.now = " ".join(re.sub(r"--mount=\S+", "", "".join(step.groups(""))).split())[:100]
+            words = re.sub(r"--mount=\S+", "", "".join(step.groups(""))).split()
+            self.waiting[number] = " ".join(words)[:100]
+        # BuildKit names all steps at once; a step has begun when it says
+        # more than its digest and CACHED.
+        elif number and rest.startswith("CACHED"):
+            self.waiting.pop(number, None)
+        if number in self.waiting and not (step and number) and not rest.startswith("sha256:"):
+            self.now = self.waiting.pop(number)
             self.show(new=True)
 
     def show(self, *, new: bool = False) -> None:
@@ -84,15 +109,22 @@ class Progress:
 def follow(command: list[str], environment: dict[str, str], progress: Progress) -> None:
     """Run `command` and tell its progress every second; BuildError if it fails."""
     process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
     )
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
     def read() -> None:
-        for line in process.stdout or ():
-            lines.put(line.rstrip())
+        with process:
+            for line in process.stdout or ():
+                lines.put(line.rstrip())
         lines.put(None)
 
+    # A thread reads, so that the seconds go on while the build is silent.
     threading.Thread(target=read, daemon=True).start()
     while True:
         try:
@@ -104,7 +136,6 @@ def follow(command: list[str], environment: dict[str, str], progress: Progress) 
             break
         progress.line(line)
     if process.wait():
+        reason = progress.reason()
         progress.done("failed")
-        raise BuildError(progress.reason())
-
-
+        raise BuildError(reason)

@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import docker
 import httpx
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 STUDENTS = tuple(f"student{i}" for i in range(1, 9))
 ROSTER = "name,group,role\n" + "".join(f"{x},demo,student\n" for x in STUDENTS) + (
@@ -25,7 +26,9 @@ ROSTER = "name,group,role\n" + "".join(f"{x},demo,student\n" for x in STUDENTS) 
 )
 
 
-def wait_for[T](what: Callable[[], T], *, timeout: float = 60, every: float = 0.3, why: str = "") -> T:
+def wait_for(
+    what: Callable[[], T], *, timeout: float = 60, every: float = 0.3, why: str = ""
+) -> T:
     """The first true value of `what()`; errors of a hub that is down count as "not yet"."""
     end = time.monotonic() + timeout
     last: object = None

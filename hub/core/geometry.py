@@ -31,7 +31,8 @@ def fits(model: str, taken: Iterable[Placement], profile: str) -> tuple[int, ...
 def remaining(model: str, taken: Iterable[Placement]) -> dict[str, int]:
     """How many more of each profile (alone) would fit beside `taken`, as NVML's capacity counts."""
     taken = tuple(taken)
-    return {p.name: len(fits(model, taken, p.name)) for p in model_of(model).profiles if not p.media}
+    profiles = (p for p in model_of(model).profiles if not p.media)
+    return {p.name: len(fits(model, taken, p.name)) for p in profiles}
 
 
 def legal(model: str, layout: Collection[Placement]) -> bool:

@@ -15,8 +15,25 @@ from datetime import datetime, timedelta
 
 from hub.core.mig import Slice, SliceKey
 from hub.core.nouns import (
-    HOLDING, OPEN, Asked, Effect, Ended, Event, Granted, Kind, Lease, Limits, Moved, Observed,
-    RemoveContainer, Request, Stage, Started, State, TellOperator, Withdrawn,
+    HOLDING,
+    OPEN,
+    Asked,
+    Effect,
+    Ended,
+    Event,
+    Granted,
+    Kind,
+    Lease,
+    Limits,
+    Moved,
+    Observed,
+    RemoveContainer,
+    Request,
+    Stage,
+    Started,
+    State,
+    TellOperator,
+    Withdrawn,
 )
 from hub.errors import IllegalStep
 
@@ -175,8 +192,10 @@ def _drain(
     settled = event.at >= since + (timedelta(0) if lease.started_at else state.limits.settle)
     there = lease.id in event.containers
     # an exited container cannot touch the slice; one that was created and never started still can
-    over = not event.containers[lease.id] and lease.started_at is not None if there else settled
-    if over and _clean(state, lease, event):
+    over = not there or (not event.containers[lease.id] and lease.started_at is not None)
+    # also an exit is believed only of a look begun after the end: an older one may show the
+    # container created and not yet started
+    if settled and over and _clean(state, lease, event):
         return _move(lease, Stage.RELEASED, ended_at=now), _remove_if(there, lease)
     if lease.stage is Stage.DRAINING and now - since > state.limits.dirty:
         what = "its container is still there" if there else "it does not come clean"

@@ -16,7 +16,7 @@ class SliceKey:
     """A slice's identity for ever. The MIG UUID changes when the instance is made again.
 
     `gpu` is the GPU's UUID (`GPU-…`), `profile` the driver's name (`3g.20gb`; "full" where MIG is
-    off and the whole GPU is the slice), `start` the first of its memory slots (0–7).
+    off and the whole GPU is the slice), `start` the first of its memory slots (0 to 7).
     """
 
     node: str
@@ -142,7 +142,7 @@ def _profile(total_mib: int, row: Row) -> Profile:
 
 def _model(name: str, gpu_name: str, total_mib: int, *rows: Row) -> Model:
     profiles = tuple(_profile(total_mib, x) for x in rows)
-    one = next(x for x in profiles if x.id == 19)
+    one = min(profiles, key=lambda x: (x.compute, x.memory))
     media = replace(one, name=f"{one.name}+me", id=20, most=1, media=True)
     return Model(name, gpu_name, total_mib, (*profiles, media))
 
@@ -261,7 +261,8 @@ def placements(model: str, profile: str) -> tuple[Placement, ...]:
 
 
 def _names_of(model: str | None) -> tuple[str, ...]:
-    return tuple(p.name for p in MODELS[model].profiles) if model in MODELS else ()
+    card = MODELS.get(model or "")
+    return tuple(p.name for p in card.profiles) if card else ()
 
 
 def _names(model: Model) -> str:

@@ -163,7 +163,8 @@ def parameters_of(notebook: Mapping[str, Any]) -> tuple[Parameter, ...]:
     A cell that does not parse as Python declares nothing.
     """
     for cell in notebook.get("cells", []):
-        if "parameters" in cell.get("metadata", {}).get("tags", []):
+        tags = cell.get("metadata", {}).get("tags")
+        if isinstance(tags, list) and "parameters" in tags:
             return tuple(_assigned(_text(cell.get("source", ""))))
     return ()
 
@@ -190,8 +191,11 @@ def check_parameters(notebook: Mapping[str, Any], given: Mapping[str, Json]) -> 
     )
 
 
-def _text(source: str | list[str]) -> str:
-    return source if isinstance(source, str) else "".join(source)
+def _text(source: object) -> str:
+    """A cell's source: text, or nbformat's list of lines; whatever else a file holds is no text."""
+    if isinstance(source, list):
+        return "".join(x for x in source if isinstance(x, str))
+    return source if isinstance(source, str) else ""
 
 
 def _assigned(source: str) -> list[Parameter]:
@@ -232,7 +236,7 @@ def new_run(
         image=wanted.image or image, parameters=dict(wanted.parameters), stage=RunStage.WAITING,
         asked_at=now, cwd=_inside_home(wanted.cwd), folder=f"runs/{now:%Y-%m-%d}-{stem}-{id}",
         timeout=wanted.timeout or limit, commit=_commit(wanted.notebook),
-        seed=seed if isinstance(seed, int) else None,
+        seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
     )
 
 
@@ -253,5 +257,7 @@ def _inside_home(cwd: str) -> str:
 
 
 def _commit(notebook: Mapping[str, Any]) -> str:
-    found = notebook.get("metadata", {}).get("madang", {}).get("commit", "")
+    found: object = notebook
+    for key in ("metadata", "madang", "commit"):
+        found = found.get(key) if isinstance(found, Mapping) else None
     return found if isinstance(found, str) else ""

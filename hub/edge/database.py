@@ -126,10 +126,10 @@ _MEANS = {
     "SQLITE_FULL": (_FULL, "disk-full"), "SQLITE_IOERR_WRITE": (_FULL, "disk-full"),
     "53100": (_FULL, "disk-full"),
     "SQLITE_BUSY": (_BUSY, "busy"), "SQLITE_LOCKED": (_BUSY, "busy"), "55P03": (_BUSY, "busy"),
-    "SQLITE_READONLY": (_READ_ONLY, "read-only"), "SQLITE_CANTOPEN": (_READ_ONLY, "read-only"),
-    "25006": (_READ_ONLY, "read-only"), "42501": (_READ_ONLY, "read-only"),
-    "SQLITE_CORRUPT": (_DAMAGED, "damaged"), "SQLITE_NOTADB": (_DAMAGED, "damaged"),
-    "42P01": (_NOT_READY, "not-upgraded"), "42703": (_NOT_READY, "not-upgraded"),
+    "SQLITE_READONLY": (_READ_ONLY, "database"), "SQLITE_CANTOPEN": (_READ_ONLY, "database"),
+    "25006": (_READ_ONLY, "database"), "42501": (_READ_ONLY, "database"),
+    "SQLITE_CORRUPT": (_DAMAGED, "database"), "SQLITE_NOTADB": (_DAMAGED, "database"),
+    "42P01": (_NOT_READY, "database"), "42703": (_NOT_READY, "database"),
 }
 
 

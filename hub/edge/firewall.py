@@ -21,6 +21,7 @@ from hub.config import Settings
 from hub.errors import BadInput, Unavailable
 
 _PREFIX = "MADANG-"
+_ATTEMPTS = 3
 _WAIT = "10"  # seconds for xtables' lock, which Docker and others take too
 
 
@@ -56,9 +57,7 @@ class Firewall:
         """
         changed = False
         for chain in self._chains(gateway, ports, deny):
-            if _problem(chain, bridge):
-                _write(chain, bridge)
-                changed = True
+            changed |= _mend(chain, bridge)
         return changed
 
     def check(
@@ -108,6 +107,20 @@ class Firewall:
                 _Chain("ip6tables", f"{self.base}-OUT", "FORWARD", refuse6),
             ]
         return chains
+
+
+def _mend(chain: _Chain, bridge: str) -> bool:
+    """Write the chain where it is not right; True where it was not."""
+    for attempt in range(_ATTEMPTS):
+        if not _problem(chain, bridge):
+            return attempt > 0
+        try:
+            _write(chain, bridge)
+        except Unavailable:
+            # the hub and its service may write at once, and one removes what the other has
+            if attempt == _ATTEMPTS - 1:
+                raise
+    return True
 
 
 def _problem(chain: _Chain, bridge: str) -> str:
@@ -180,7 +193,9 @@ def _run(program: str, *words: str, missing: str | None = None) -> str:
     done = _call([program, "--wait", _WAIT, *words], "")
     if done.returncode == 0:
         return done.stdout
-    if missing is not None and done.returncode == 1 and "No chain" in done.stderr:
+    # iptables-nft 1.8.9 calls a chain that is not there "incompatible"
+    unknown = "No chain" in done.stderr or "is incompatible" in done.stderr
+    if missing is not None and done.returncode == 1 and unknown:
         return missing
     raise _refused(program, done.stderr)
 

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 UID = GID = 1000  # the student in every image
 _UNFINISHED = ".new-"
+_NOT_SHIPPED = frozenset({"__pycache__", ".ipynb_checkpoints", ".git"})
 _SHIPPED = Path(__file__).resolve().parents[2] / "notebooks"
 _OWN = 0o700
 _TRAVERSE = 0o711  # homes can be reached, their names cannot be listed
@@ -72,6 +73,8 @@ class Homes:
 
     def usage(self, user: str) -> int:
         """Bytes that the student's home takes on the disk; 0 without a home."""
+        if not self.path(user).is_dir():
+            return 0
         seen: set[int] = set()
         total = 0
         # fwalk looks at descriptors: a folder swapped for a link meanwhile is not followed
@@ -120,19 +123,27 @@ class Homes:
 
 
 def _copy(source: Path, target: Path) -> None:
-    shutil.copytree(
-        source, target, symlinks=True,
-        ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", ".git"),
-    )
-    for folder, _, files in os.walk(target):
-        for path in (Path(folder, x) for x in files):
-            os.chown(path, UID, GID, follow_symlinks=False)
-            if not path.is_symlink():
-                path.chmod(0o644)
-                _sync(path)
-        os.chown(folder, UID, GID)
-        Path(folder).chmod(0o755)
-        _sync(Path(folder))
+    """A copy that belongs to the student and is on the disk; shutil's own hides why it failed."""
+    target.mkdir()
+    for each in sorted(source.iterdir()):
+        copy = target / each.name
+        if each.name in _NOT_SHIPPED:
+            continue
+        if each.is_symlink():
+            copy.symlink_to(each.readlink())
+            os.chown(copy, UID, GID, follow_symlinks=False)
+        elif each.is_dir():
+            _copy(each, copy)
+        else:
+            shutil.copyfile(each, copy)
+            _give(copy, 0o644)
+    _give(target, 0o755)
+
+
+def _give(path: Path, mode: int) -> None:
+    os.chown(path, UID, GID)
+    path.chmod(mode)
+    _sync(path)
 
 
 def _repair(home: Path) -> None:

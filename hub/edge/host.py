@@ -6,7 +6,6 @@ The one edge that works before the virtual environment exists, so `make` uses it
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -49,29 +48,6 @@ def children(pid: int) -> list[int]:
         if int(after[1]) == pid:
             found.append(each)
     return found
-
-
-def dockerd_path() -> str | None:
-    """PATH of the running dockerd, where it looks for its hooks; None when it cannot be read.
-
-    dockerd looks there once, when it starts: a hook that is installed later is not seen.
-    """
-    for pid in _pids():
-        if command(pid) == "dockerd":
-            try:
-                environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-            except OSError:
-                return None
-            path = [x[5:].decode() for x in environment if x.startswith(b"PATH=")]
-            return path[0] if path else os.defpath
-    return None
-
-
-def free_mib(path: Path) -> int:
-    """MiB that can still be written in `path`, or in the nearest folder above that exists."""
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free // 2**20
 
 
 def version(argv: list[str]) -> tuple[int, ...] | None:

@@ -254,8 +254,8 @@ class Store:
 
     def _load(self, c: sa.Connection) -> State:
         live = _LEASES.where(tables.leases.c.stage.in_(_LIVE))
-        found = [tables.lease_of(x) for x in c.execute(live).mappings()]
-        seen = [tables.slice_of(x) for x in c.execute(_SLICES)]
+        found = [tables.lease_of(x) for x in c.execute(live).mappings().all()]
+        seen = [tables.slice_of(x) for x in c.execute(_SLICES).all()]
         return State({s.key: s for s in seen}, {x.id: x for x in found}, self._limits)
 
 

@@ -20,11 +20,20 @@ from hub.core.policy import Offer
 from hub.core.runs import Run, Submission
 from hub.errors import BadInput, NotAllowed, NotFound
 from hub.face import stream
-from hub.face.login import ApiCaller, Login
+from hub.face.login import ApiCaller, Login, api_caller
 from hub.face.stream import Streams
 from hub.face.views import (
-    Caller, ErrorOut, LeaseOut, LineOut, MeOut, RosterOut, SliceOut, lease_of, leases_of,
-    line_of, slices_of,
+    Caller,
+    ErrorOut,
+    LeaseOut,
+    LineOut,
+    MeOut,
+    RosterOut,
+    SliceOut,
+    lease_of,
+    leases_of,
+    line_of,
+    slices_of,
 )
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -38,6 +47,12 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     }.items()
 }
 router = APIRouter(prefix="/api", responses=_ERRORS)
+
+
+def _as(kind: str) -> dict[int | str, dict[str, Any]]:
+    """A text as the good answer; as `response_class` it would be the errors' type as well."""
+    return {200: {"content": {kind: {"schema": {"type": "string"}}}}}
+
 
 
 @dataclass(frozen=True)
@@ -125,8 +140,8 @@ def me(caller: ApiCaller) -> MeOut:
     )
 
 
-@router.get("/offers")
-def offers(caller: ApiCaller, use: Use) -> tuple[Offer, ...]:
+@router.get("/offers", dependencies=[Depends(api_caller)])
+def offers(use: Use) -> tuple[Offer, ...]:
     """The sizes that can be asked for, and how many of each are free."""
     return use.broker.offers()
 
@@ -145,12 +160,14 @@ def line(caller: ApiCaller, use: Use) -> list[LineOut]:
 
 @router.get("/leases")
 def leases(
-    caller: ApiCaller, use: Use,
-    all: Annotated[bool, Query(description="Ended ones too, newest first.")] = False,
+    caller: ApiCaller, use: Use, *,
+    ended: Annotated[
+        bool, Query(alias="all", description="Ended ones too, newest first.")
+    ] = False,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[LeaseOut]:
     """One's own leases; an operator's are everybody's."""
-    if not all:
+    if not ended:
         return leases_of(use.broker.state().leases.values(), caller)
     user = None if caller.is_operator else caller.name
     return leases_of(use.broker.history(limit=limit, user=user), caller)
@@ -198,7 +215,7 @@ def run(id: RunId, caller: ApiCaller, use: Use) -> Run:
     return _own_run(id, caller, use.batch)
 
 
-@router.get("/runs/{id}/logs", response_class=PlainTextResponse)
+@router.get("/runs/{id}/logs", response_model=None, responses=_as("text/plain"))
 def logs(id: RunId, caller: ApiCaller, use: Use) -> PlainTextResponse:
     """What the run has printed so far, as plain text."""
     found = _own_run(id, caller, use.batch)
@@ -214,12 +231,7 @@ def cancel(id: RunId, caller: ApiCaller, use: Use) -> Run:
 
 # ---- live ---------------------------------------------------------------------------------------
 
-_SSE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
-}
-
-
-@router.get("/runs/{id}/events", response_class=StreamingResponse, responses=_SSE)
+@router.get("/runs/{id}/events", response_model=None, responses=_as("text/event-stream"))
 def run_events(id: RunId, request: Request, caller: ApiCaller, use: Use) -> StreamingResponse:
     """Server-sent events: `run` (a Run) on change, `log` (a JSON string) as printed, `end`."""
     use.streams.check(caller)
@@ -229,7 +241,7 @@ def run_events(id: RunId, request: Request, caller: ApiCaller, use: Use) -> Stre
     )
 
 
-@router.get("/events", response_class=StreamingResponse, responses=_SSE)
+@router.get("/events", response_model=None, responses=_as("text/event-stream"))
 def events(request: Request, caller: ApiCaller, use: Use) -> StreamingResponse:
     """Server-sent events: `state` (offers, slices, line, leases, runs) at once and on change."""
     use.streams.check(caller)

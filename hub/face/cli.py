@@ -1,13 +1,11 @@
 """`madang` on the host: the REST verbs of the image, and the verbs that need the machine.
 
-Exit codes: those of the REST verbs (the README lists them); host verbs end with 0, with 1 where
-they could not do it or `doctor` found a failure, with 2 for a wrong option; `status` with 3 when
-Madang does not run.
+Exit codes as the REST verbs': 0 done; 2 refused, or a mistake in what was typed; 3 Madang does not
+run. `doctor` ends with 1 when something fails.
 """
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,13 +15,14 @@ from typing import Annotated, Any
 
 import typer
 from madang import cli as rest
+from madang.client import Problem
 
 from hub import config, upkeep
 from hub import doctor as checks
 from hub.config import Settings
 from hub.core.roster import Role
 from hub.errors import Refusal, Unknown
-from hub.face import keys
+from hub.face import keys, programs
 from hub.face import serve as supervisor
 
 app = rest.app
@@ -32,7 +31,7 @@ roster = typer.Typer(no_args_is_help=True, help="Check or load the list of peopl
 app.add_typer(database, name="database")
 app.add_typer(roster, name="roster")
 
-_NOT_RUNNING = 3
+_REFUSED, _NOT_RUNNING = 2, 3
 _MARKS = {checks.Level.OK: "ok  ", checks.Level.WARN: "warn", checks.Level.FAIL: "FAIL"}
 _COLOURS = {
     checks.Level.OK: typer.colors.GREEN, checks.Level.WARN: typer.colors.YELLOW,
@@ -42,7 +41,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def main() -> None:
-    """Run the command line; a refusal is one line and exit code 1, never a traceback."""
+    """Run the command line; a refusal is one line and exit code 2, never a traceback."""
     with _told():
         _offer_operator_token()
         app()
@@ -52,15 +51,15 @@ def main() -> None:
 def _told() -> Iterator[None]:
     try:
         yield
-    except (Refusal, Unknown) as e:
+    except (Refusal, Unknown, Problem) as e:
         typer.echo(f"madang: {e}", err=True)
-        raise SystemExit(1) from e
+        raise SystemExit(getattr(e, "code", _REFUSED)) from e
 
 
 def config_file() -> Path | None:
     """The settings file: `$MADANG_CONFIG`, else `madang.toml` beside this checkout, else none."""
     named = os.environ.get("MADANG_CONFIG")
-    path = Path(named).absolute() if named else supervisor.ROOT / "madang.toml"
+    path = Path(named).absolute() if named else programs.ROOT / "madang.toml"
     return path if named or path.is_file() else None
 
 
@@ -78,7 +77,7 @@ def _offer_operator_token() -> None:
     except (OSError, Refusal):
         return  # nothing is lost: a REST verb says itself what it lacks, a host verb needs none
     os.environ["MADANG_TOKEN"] = token
-    os.environ.setdefault("MADANG_API", f"{supervisor.url(settings)}/services/madang/api")
+    os.environ.setdefault("MADANG_API", f"{programs.url(settings)}/services/madang/api")
 
 
 # ---- running ---------------------------------------------------------------------------------
@@ -94,7 +93,7 @@ def serve(
     """Run the hub and the proxy until told to stop; restart the one that dies."""
     settings, named = _settings(), config_file()
     if systemd_unit:
-        print(supervisor.unit(settings, named), end="")
+        print(programs.unit(settings, named), end="")
         return
     if detach:
         _detach(settings)
@@ -109,10 +108,10 @@ def serve(
 def _detach(settings: Settings) -> None:
     pid = supervisor.running(settings)
     if pid:
-        print(f"Madang is already running (pid {pid}) on {supervisor.url(settings)}")
+        print(f"Madang is already running (pid {pid}) on {programs.url(settings)}")
         return
     pid = supervisor.detach(settings)
-    print(f"Madang runs (pid {pid}) on {supervisor.url(settings)}")
+    print(f"Madang runs (pid {pid}) on {programs.url(settings)}")
 
 
 @app.command("down")
@@ -133,12 +132,12 @@ def status(as_json: Json = False) -> None:
     pid = supervisor.running(settings)
     answers = pid is not None and supervisor.healthy(settings)
     if as_json:
-        print(json.dumps({"pid": pid, "answers": answers, "url": supervisor.url(settings)}))
+        print(json.dumps({"pid": pid, "answers": answers, "url": programs.url(settings)}))
     elif pid is None:
         print("Madang does not run: `make run`.")
     else:
         said = "answers" if answers else f"does not answer: see {settings.data / 'log'}"
-        print(f"Madang runs (pid {pid}); {supervisor.url(settings)} {said}.")
+        print(f"Madang runs (pid {pid}); {programs.url(settings)} {said}.")
     if pid is None:
         raise typer.Exit(_NOT_RUNNING)
 
@@ -163,7 +162,7 @@ def uninstall(
 def doctor(as_json: Json = False) -> None:
     """Check this machine, line by line, with what to do; exit code 1 if something fails."""
     settings = _settings()
-    os.environ["PATH"] = supervisor.search_path()
+    os.environ["PATH"] = programs.search_path()
     facts = []
     for fact in checks.examine(settings, up=supervisor.running(settings) is not None):
         facts.append(fact)
@@ -195,7 +194,7 @@ def accounts(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps(people, ensure_ascii=False, indent=2))
         return
-    print(f"Open   {supervisor.url(settings)}\n")
+    print(f"Open   {programs.url(settings)}\n")
     for one in people:
         print("  " + "  ".join(str(one.get(k, "")).ljust(w) for k, w in _WIDTHS.items()).rstrip())
     print(_NEXT.format(data=settings.data))
@@ -213,38 +212,14 @@ def _password(settings: Settings, role: Role) -> str:
 
 
 @app.command("settings")
-def settings_(
-    as_json: Json = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the README's table.")] = False,
-) -> None:
-    """Print every setting with its value; with --markdown the table of all settings."""
-    if markdown:
-        print("\n".join(markdown_table()))
-        return
+def settings_(as_json: Json = False) -> None:
+    """Print every setting with the value that is in force."""
     values = _settings().model_dump(mode="json")
     if as_json:
         print(json.dumps(values, ensure_ascii=False, indent=2))
         return
     for name, value in values.items():
         print(f"{name} = {json.dumps(value, ensure_ascii=False)}")
-
-
-def markdown_table() -> Iterator[str]:
-    """The README's table of settings: name, default, help."""
-    yield "| setting | default | what it is |"
-    yield "|---|---|---|"
-    for name, field in Settings.model_fields.items():
-        yield f"| `{name}` | {_default(field.default)} | {field.description} |"
-
-
-def _default(value: Any) -> str:
-    if value is None or value in ("", (), {}):
-        return ""
-    if isinstance(value, dict):
-        return "`" + ", ".join(f"{k} = {v}" for k, v in value.items()) + "`"
-    if isinstance(value, tuple):
-        return ", ".join(f"`{x}`" for x in value)
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 # ---- database and roster ---------------------------------------------------------------------
@@ -267,7 +242,7 @@ def backup(
         print(path)
     if not made:
         typer.echo("madang: there is nothing to back up yet", err=True)
-        raise typer.Exit(1)
+        raise typer.Exit(_REFUSED)
 
 
 @roster.command("check")
@@ -290,4 +265,4 @@ def _say_roster(members: tuple[Any, ...], what: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

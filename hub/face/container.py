@@ -24,6 +24,11 @@ _GRACE = 15  # seconds beyond the stop's own time limit after which Docker is no
 _LOOK = 0.25  # seconds between two looks whether a container is gone
 
 
+def name_of(installation: str, user: str, server: str) -> str:
+    """The name of a server's container; also of the file with its last words."""
+    return f"{installation}-{safe_name(user)}" + (f"--{safe_name(server)}" if server else "")
+
+
 class ContainerSpawner(DockerSpawner):
     """A spawner that knows its one container by its name. Subclasses set `settings`, `threads`."""
 
@@ -38,8 +43,7 @@ class ContainerSpawner(DockerSpawner):
     @default("object_name")
     def _object_name_default(self) -> str:
         # not name_template: it would run str.format over names that people chose
-        server = f"--{safe_name(self.name)}" if self.name else ""
-        return f"{self.settings.name}-{safe_name(self.user.name)}{server}"
+        return name_of(self.settings.name, self.user.name, self.name)
 
     @property
     def executor(self) -> ThreadPoolExecutor:

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,17 @@ def keep(data: Path, server: str, words: LastWords) -> None:
     with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(json.dumps(head, ensure_ascii=False) + "\n" + log)
     aside.replace(path)
+
+
+def adopt(data: Path, server: str, lease: str) -> None:
+    """Take over what the broker has kept of a container that it removed before we could look."""
+    kept = data / "logs" / "leases" / f"{lease}.log"
+    try:
+        at = datetime.fromtimestamp(kept.stat().st_mtime, UTC)
+        log = kept.read_text(errors="replace")
+    except OSError:
+        return
+    keep(data, server, LastWords(at, "its server exited", log=log[-_LONGEST:]))
 
 
 def read(data: Path, server: str) -> LastWords | None:

@@ -111,11 +111,14 @@ class Login:
         # part of the cache's key: a logout at the hub clears it, and with it the cached answer
         session = request.cookies.get("jupyterhub-session-id", "")
         try:
-            return await self.auth.user_for_token(token, session_id=session, sync=False)
+            model: Mapping[str, Any] | None = await self.auth.user_for_token(
+                token, session_id=session, sync=False
+            )
         except HTTPError as e:
             raise Unavailable(
                 "The hub does not answer just now. Try again in a few seconds.", detail=str(e)
             ) from e
+        return model
 
     async def _checked(self, model: Mapping[str, Any], enough: frozenset[str]) -> Caller:
         scopes = frozenset(model.get("scopes", ()))

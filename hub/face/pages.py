@@ -22,10 +22,10 @@ PAGES = frozenset({"", "docs", "oauth_callback"})  # below the prefix; all else 
 # every text that static/service.js shows; a key that is missing there is a red test
 SPOKEN = (
     "free", "in use", "ending", "out of order", "missing", "busy", "not cut", "yours",
-    "GPU {index}", "{used} of {total} GiB in use", "{total} GiB",
+    "GPU {index}", "{used} of {total} GiB", "{total} GiB",
     "Nobody waits.", "{position}. {profile}", "you", "somebody", "since {time}",
     "You hold no slice and wait for none.", "Nobody holds or waits for a slice.", "No runs yet.",
-    "waiting", "granted", "running", "quarantined", "draining", "starting", "stopping",
+    "waiting", "granted", "running", "starting", "stopping",
     "succeeded", "failed", "cancelled", "interrupted", "timed-out", "out-of-memory",
     "kernel-died", "lost",
     "JupyterLab", "run", "cell {done} of {total}", "Log", "Cancel", "Leave the line", "Give back",

@@ -1,6 +1,7 @@
 """A refusal of ours, as JupyterHub shows it."""
 
 from jupyterhub.spawner import SpawnException
+from markupsafe import escape
 
 from hub.errors import Refusal
 from hub.face import words
@@ -22,7 +23,9 @@ class Refused(SpawnException):
 
 def refused(language: str, refusal: Refusal) -> Refused:
     """The exception for JupyterHub."""
+    message = words.refusal(language, refusal)
     return Refused(
-        words.refusal(language, refusal), reason=refusal.reason, detail=refusal.detail,
-        status=refusal.status,
+        message, reason=refusal.reason, detail=refusal.detail, status=refusal.status,
+        # without it JupyterHub's event says "Spawn failed: " before a text in any language
+        html=str(escape(message)),
     )

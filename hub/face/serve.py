@@ -9,27 +9,24 @@ import fcntl
 import logging
 import logging.handlers
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from hub.config import Settings
 from hub.errors import Unavailable
-from hub.face import keys
 from hub.face.children import Child, Program, adopt_orphans, end_orphans
-from hub.machine import children, taken
+from hub.face.programs import ROOT, answers, check_ports, give_routes_back, programs, url
+from hub.machine import children
 
 log = logging.getLogger("madang.serve")
-ROOT = Path(__file__).resolve().parents[2]
 _LOOK = 0.2  # seconds between two looks at the children
 _HOUSEKEEPING = 30.0
+_DEATHS = 2
 _START = 120  # seconds the hub may take to answer
 
 
@@ -100,11 +97,12 @@ class Supervisor:
             log.info("%s stopped", child.program.name)
 
 
-# ---- what Madang keeps running ---------------------------------------------------------------
+def serve(settings: Settings, config: Path | None, prepare: Callable[[], str]) -> None:
+    """Run Madang until SIGTERM.
 
-
-def serve(settings: Settings, config: Path | None, prepare: Callable[[], None]) -> None:
-    """Run Madang until SIGTERM; `prepare` is called when nobody else can run any more.
+    Args:
+        prepare: called once nobody else can run on this data folder; gives the address of this
+            machine on the containers' network, where the hub listens.
 
     Raises:
         Unavailable: another supervisor runs on this data folder, a port is taken, or the proxy
@@ -112,69 +110,18 @@ def serve(settings: Settings, config: Path | None, prepare: Callable[[], None]) 
     """
     with lock(settings):
         _log_to(settings)
-        check_ports(settings)
-        prepare()
-        supervisor = Supervisor(programs(settings, config, lambda: _resync(supervisor)))
+        gateway = prepare()
+        check_ports(settings, gateway)
+
+        def resync() -> None:
+            if give_routes_back(settings, gateway):
+                log.info("the hub gave the proxy its routes back")
+            else:
+                log.warning("the hub cannot give the proxy its routes back: it starts again")
+                supervisor.restart("hub")
+
+        supervisor = Supervisor(programs(settings, config, resync))
         supervisor.run()
-
-
-def programs(
-    settings: Settings, config: Path | None, resync: Callable[[], None]
-) -> list[Program]:
-    """The proxy and the hub, as the settings say; `resync` is called for a proxy without routes."""
-    logs = settings.data / "log"
-    environment = {
-        "PATH": search_path(),
-        "CONFIGPROXY_AUTH_TOKEN": keys.read(settings, "proxy.token"),
-        "PYTHONPATH": str(ROOT),
-        **({"MADANG_CONFIG": str(config)} if config else {}),
-    }
-    hub = [sys.executable, "-m", "jupyterhub", "-f", str(ROOT / "spawner_config.py")]
-    return [
-        Program("proxy", _proxy(settings), logs / "proxy.log", environment, cwd=settings.data,
-                patience=5, restarted=resync),
-        Program("hub", hub, logs / "hub.log", environment, cwd=settings.data),
-    ]
-
-
-def _proxy(settings: Settings) -> list[str]:
-    script = ROOT / ".madang/node/node_modules/configurable-http-proxy/bin/configurable-http-proxy"
-    node = shutil.which("node", path=search_path())
-    if not node or not script.exists():
-        raise Unavailable("The proxy is not installed: `make run` installs Node.js and it.")
-    return [
-        node, str(script), "--ip", settings.bind, "--port", str(settings.port),
-        "--api-ip", "127.0.0.1", "--api-port", str(settings.proxy_api_port),
-    ]
-
-
-def search_path() -> str:
-    """PATH for the children: this environment's programs first (Node.js may be one of them)."""
-    return f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
-
-
-def check_ports(settings: Settings) -> None:
-    """Every port of ours can be had.
-
-    Raises:
-        Unavailable: names who has it and the setting that chooses another.
-    """
-    wanted = (
-        (settings.bind, "port"), ("127.0.0.1", "proxy_api_port"),
-        ("0.0.0.0", "hub_port"), ("0.0.0.0", "service_port"),  # noqa: S104 - a probe
-    )
-    for address, name in wanted:
-        who = taken(address, getattr(settings, name))
-        if who:
-            raise Unavailable(
-                "Port {port} is taken by {who}. Stop it, or choose another: MADANG_{name}=…",
-                port=getattr(settings, name), who=who, name=name.upper())
-
-
-def _resync(supervisor: Supervisor) -> None:
-    """A proxy that was restarted knows no routes, and the hub looks only every five minutes."""
-    log.warning("the proxy lost its routes: the hub starts again to give them back")
-    supervisor.restart("hub")
 
 
 # ---- one supervisor per data folder ----------------------------------------------------------
@@ -259,61 +206,28 @@ def detach(settings: Settings) -> int:
     end = time.monotonic() + _START
     while not healthy(settings):
         if process.poll() is not None:
-            raise Unavailable("{why}", why=output.read_text().strip() or "madang serve ended")
-        if time.monotonic() > end:
+            raise Unavailable("{why}", why=_end_of(output, 3) or "madang serve ended")
+        deaths = output.read_text(errors="replace").count("hub ended with")
+        if deaths >= _DEATHS or time.monotonic() > end:
+            # left to itself it would go on trying, and the next `make run` find it "running"
+            down(settings)
+            hub = settings.data / "log" / "hub.log"
             raise Unavailable(
-                "The hub does not answer after {seconds} s; its log: {log}", seconds=_START,
-                log=settings.data / "log" / "hub.log")
-        time.sleep(0.2)
+                "The hub does not start; the end of {log}:\n{end}", log=hub, end=_end_of(hub, 12))
+        time.sleep(0.5)
     return process.pid
+
+
+def _end_of(path: Path, lines: int) -> str:
+    try:
+        return "\n".join(path.read_text(errors="replace").strip().splitlines()[-lines:])
+    except OSError:
+        return ""
 
 
 def healthy(settings: Settings) -> bool:
     """Whether the hub answers where people reach it."""
-    return all(_answers(f"{url(settings)}{x}") for x in ("/hub/health", "/services/madang/health"))
-
-
-def url(settings: Settings) -> str:
-    """Where people on this machine reach Madang."""
-    everywhere = settings.bind in {"0.0.0.0", "::", ""}  # noqa: S104 - compared, not bound
-    return f"http://{'127.0.0.1' if everywhere else settings.bind}:{settings.port}"
-
-
-def _answers(address: str) -> bool:
-    try:
-        # a campus proxy in the environment must not be asked for our own machine
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(address, timeout=5) as answer:
-            return bool(answer.status == 200)  # noqa: PLR2004
-    except (urllib.error.URLError, OSError, ValueError):
-        return False
-
-
-def unit(settings: Settings, config: Path | None) -> str:
-    """A systemd unit that runs Madang from boot."""
-    environment = f"Environment=MADANG_CONFIG={config}\n" if config else ""
-    return f"""# /etc/systemd/system/{settings.name}.service
-[Unit]
-Description=Madang, a Jupyter workspace on shared GPUs
-Documentation=file://{ROOT}/README.md
-Wants=network-online.target
-After=network-online.target docker.service
-# not Requires=: the hub outlives a restart of Docker, and says so on its pages meanwhile
-Wants=docker.service
-
-[Service]
-{environment}WorkingDirectory={ROOT}
-ExecStart={Path(sys.executable).parent / "madang"} serve
-Restart=always
-RestartSec=2
-# the supervisor stops the hub, then the proxy; containers belong to Docker and go on
-KillMode=mixed
-TimeoutStopSec=60
-UMask=0027
-
-[Install]
-WantedBy=multi-user.target
-"""
+    return all(answers(f"{url(settings)}{x}") for x in ("/hub/health", "/services/madang/health"))
 
 
 def _log_to(settings: Settings) -> None:

@@ -129,6 +129,11 @@ class SliceSpawner(ContainerSpawner):
     def _default_progress_ready_hook(self) -> Callable[..., dict[str, Any]]:
         return _only_when_up
 
+    @default("apply_user_options")
+    def _default_apply_user_options(self) -> Callable[..., None]:
+        # `run_pre_spawn_hook` reads them; JupyterHub would warn that nobody does
+        return lambda spawner, options: None
+
     @property
     def is_up(self) -> bool:
         """Whether a start has come to its end, and nothing has ended the server since."""
@@ -152,11 +157,11 @@ class SliceSpawner(ContainerSpawner):
                 async with asyncio.timeout(self.settings.start_timeout):
                     address = await booting.run()
             except Exception as e:  # noqa: BLE001 - explained to the person, logged for the operator
-                raise await self._failed(booting.explain(e), e) from e
+                raise await self._explained(booting.explain(e), e) from e
         self._busy, self.cause = False, "stopped"
         return address
 
-    async def _failed(self, refusal: Refusal, error: Exception) -> Refused:
+    async def _explained(self, refusal: Refusal, error: Exception) -> Refused:
         """What the person reads about a failed start. `stop` removes the container after it."""
         self.cause = refusal.message
         kept = None
@@ -223,6 +228,8 @@ class SliceSpawner(ContainerSpawner):
         try:
             await self.take_down(now=True)
         finally:
+            # the tick may have been faster, and has kept what the container said
+            lastwords.adopt(self.settings.data, self.object_name, self.line.lease_id)
             await self.line.leave(self.cause)
 
     async def _unpinned_leftover(self) -> bool:
@@ -256,6 +263,7 @@ class SliceSpawner(ContainerSpawner):
         """Nothing is remembered of the server before."""
         super().clear_state()
         self.object_id, self.line.lease_id, self._event = "", "", {}
+
 
 def bound(settings: Settings, broker: Broker) -> type[SliceSpawner]:
     """A spawner class for one installation.

@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -55,7 +55,7 @@ class Feed(Generic[T]):
         """How many watch."""
         return len(self._clients)
 
-    async def values(self, keep_alive: float) -> AsyncIterator[T | None]:
+    async def values(self, keep_alive: float) -> AsyncGenerator[T | None, None]:
         """The value now, then each change; None when nothing changed for `keep_alive` seconds."""
         queue: asyncio.Queue[T] = asyncio.Queue(maxsize=1)
         self._clients.add(queue)
@@ -145,8 +145,9 @@ class Streams:
         with self._place(caller):
             yield _RETRY
             sent = ""
-            async with aclosing(_allowed(self.state, caller, again)) as values:
-                async for value, seen_by in values:
+            allowed = _allowed(self.state, caller, again)
+            async with aclosing(allowed):
+                async for value, seen_by in allowed:
                     shown = _live(value, seen_by) if value else sent
                     yield _KEEP_ALIVE if shown == sent else event("state", shown)
                     sent = shown
@@ -157,8 +158,9 @@ class Streams:
             yield _RETRY
             reader = _LogReader()
             shown: Run | None = None
-            async with aclosing(_allowed(feed, caller, again)) as values:
-                async for value, _ in values:
+            allowed = _allowed(feed, caller, again)
+            async with aclosing(allowed):
+                async for value, _ in allowed:
                     if value is None:
                         yield _KEEP_ALIVE
                         continue
@@ -199,7 +201,7 @@ def _key(caller: Caller) -> str:
 
 async def _allowed(
     feed: Feed[T], caller: Caller, again: Again
-) -> AsyncIterator[tuple[T | None, Caller]]:
+) -> AsyncGenerator[tuple[T | None, Caller], None]:
     """The feed's values for as long as the caller may have them; ends when not."""
     checked = time.monotonic()
     async with aclosing(feed.values(KEEP_ALIVE)) as values:

@@ -12,7 +12,7 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 from hub.core.lease import Lease, Stage, State
-from hub.core.mig import Slice
+from hub.core.mig import Slice, SliceKey
 from hub.core.policy import Offer, offers, place
 from hub.core.runs import Run
 from hub.metrics import Facts
@@ -144,12 +144,17 @@ def slice_state(found: Slice, holder: Lease | None) -> str:
 
 
 def slices_of(state: State, caller: Caller) -> list[SliceOut]:
-    """All slices in the order of their cards."""
+    """All slices in the order in which they lie on their cards."""
     held = state.held()
     return [
         _slice(s, held.get(k), caller)
-        for k, s in sorted(state.slices.items(), key=lambda x: (x[0].node, x[1].gpu_index, x[0]))
+        for k, s in sorted(state.slices.items(), key=_on_card)
     ]
+
+
+def _on_card(item: tuple[SliceKey, Slice]) -> tuple[str, int, str, int, str]:
+    key, found = item
+    return (key.node, found.gpu_index, key.gpu, key.start, key.profile)
 
 
 def _slice(found: Slice, holder: Lease | None, caller: Caller) -> SliceOut:

@@ -21,6 +21,7 @@ from tests.workspace import STUDENTS, Student, Workspace, wait_for, workspace
 SECONDS = float(os.environ.get("MADANG_CHAOS_SECONDS", "90"))
 SEED = int(os.environ.get("MADANG_CHAOS_SEED", str(random.randrange(10**6))))
 CARDS = json.dumps(["A100-40:3g.20gb,1g.5gb,1g.5gb"])
+OPEN_RUNS = {"waiting", "starting", "running", "stopping"}
 RUN = {
     "nbformat": 4, "nbformat_minor": 5, "metadata": {},
     "cells": [{
@@ -140,10 +141,10 @@ def _everybody_goes_home(place: Workspace, weather: Misfortune) -> None:
 
     wait_for(quiet, timeout=120, every=1, why="every server stopped")
     for run in place.rest("GET", "runs").json():
-        if not run["done"]:
+        if run["stage"] in OPEN_RUNS:
             place.rest("DELETE", f"runs/{run['id']}")
     wait_for(
-        lambda: all(r["done"] for r in place.rest("GET", "runs").json()), timeout=120, every=1,
+        lambda: not any(r["stage"] in OPEN_RUNS for r in place.rest("GET", "runs").json()), timeout=120, every=1,
         why="every run ended",
     )
     wait_for(

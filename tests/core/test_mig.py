@@ -11,6 +11,7 @@ from hub.core.mig import (
     MODELS,
     Gpu,
     Placement,
+    _profile,
     find_model,
     model_of,
     placements,
@@ -103,7 +104,8 @@ def test_the_maximal_layouts_are_the_rows_of_nvidias_figure(model: str) -> None:
 def test_no_layout_overlaps_or_has_more_than_seven_compute_slices(model: str) -> None:
     for layout in states(model):
         slots = [n for x in layout for n in range(x.start, x.start + x.size)]
-        assert len(slots) == len(set(slots)) and set(slots) <= set(range(8))
+        assert len(slots) == len(set(slots))
+        assert set(slots) <= set(range(8))
         assert sum(x.compute for x in layout) <= 7
         counts = Counter(x.profile for x in layout)
         assert all(n <= profile_of(model, p).most for p, n in counts.items())
@@ -171,7 +173,7 @@ def test_parse_takes_explicit_starts_as_nvidia_smi_does() -> None:
     ]
     one = Placement(6, 1, "1g.5gb", 1)
     assert parse(M, "1g.5gb,1g.5gb:6", keep=[one])[1] == one
-    with pytest.raises(BadInput, match="a 3g.20gb cannot start at 2; it can start at 0, 4"):
+    with pytest.raises(BadInput, match=r"a 3g\.20gb cannot start at 2; it can start at 0, 4"):
         parse(M, "3g.20gb:2")
     with pytest.raises(BadInput, match="do not fit"):
         parse(M, "3g.20gb:4,2g.10gb:4")
@@ -248,20 +250,25 @@ def test_the_names_of_our_own_cards_are_found() -> None:
     assert [find_model(x.gpu_name, x.memory_mib) for x in MODELS.values()] == list(MODELS)
 
 
+@pytest.mark.parametrize(("mib", "memory"), [(12, 1), (13, 2), (25, 2), (26, 4), (50, 4), (51, 8)])
+def test_a_size_is_a_power_of_two_in_slots(mib: int, memory: int) -> None:
+    assert _profile(100, ("1g", 0, 1, mib, 0)).memory == memory
+
+
 def test_one_name_is_two_sizes_on_two_models() -> None:
     assert profile_of("A100-40", "1g.10gb").memory == 2
     assert profile_of("A100-80", "1g.10gb").memory == 1
 
 
 def test_a_wrong_name_is_told_with_the_right_ones() -> None:
-    with pytest.raises(BadInput, match="An A100-40 has no slice size '1g.20gb'; it has 1g.5gb, 1g"):
+    with pytest.raises(BadInput, match=r"no slice size '1g\.20gb'; it has 1g\.5gb, 1g"):
         profile_of(M, "1g.20gb")
-    with pytest.raises(BadInput, match="no card model 'A30'; known are A100-40, A100-80"):
+    with pytest.raises(BadInput, match=r"no card model 'A30'; known are A100-40, A100-80"):
         model_of("A30")
     assert not legal(M, [Placement(0, 1, "9g.9gb", 1)])
 
 
-def card(model: str | None, mig: bool = True) -> Gpu:
+def card(model: str | None, *, mig: bool = True) -> Gpu:
     return Gpu("GPU-1", 0, "NVIDIA", model, mig, 40960)
 
 
@@ -278,4 +285,5 @@ def test_a_profile_that_no_gpu_can_have_is_told_apart_from_one_that_none_here_ha
     ]:
         with pytest.raises(BadInput) as e:
             require(profile, gpus)
-        assert e.value.reason == reason and repr(profile) in e.value.message
+        assert e.value.reason == reason
+        assert repr(profile) in e.value.message

@@ -96,6 +96,7 @@ class Yard:
             self.docker.remove_network(net["Id"])
         assert not self.ids()
         self.docker.close()
+        self.engine.close()
 
 
 @contextmanager
@@ -105,6 +106,9 @@ def yard_at(folder: Path, **more: Any) -> Iterator[Yard]:
         yield made
     finally:
         made.close()
+
+
+SLEEP = "import time; time.sleep(120)"
 
 
 @pytest.fixture
@@ -131,7 +135,7 @@ class Saboteur:
             def do_GET(self) -> None:
                 saboteur.handle(self)
 
-            do_POST = do_PUT = do_DELETE = do_HEAD = do_GET
+            do_POST = do_PUT = do_DELETE = do_HEAD = do_GET  # noqa: N815 - http.server's words
 
             def log_message(self, *args: object) -> None:
                 pass
@@ -179,7 +183,18 @@ def forward(
 def sabotaged(yard: Yard, spoil: Spoil) -> Iterator[tuple[Engine, Saboteur]]:
     """The yard's engine as seen through a saboteur."""
     saboteur = Saboteur(spoil)
+    seen = Engine(yard.settings.model_copy(update={"docker": saboteur.address}))
     try:
-        yield Engine(yard.settings.model_copy(update={"docker": saboteur.address})), saboteur
+        yield seen, saboteur
     finally:
+        seen.close()
         saboteur.close()
+
+
+def answers(part: str, status: int, message: str = "no", *, method: str = "") -> Spoil:
+    """`status` for each request whose path has `part` (and, if given, of this method)."""
+    def spoil(asked: str, path: str) -> tuple[int, Any] | None:
+        hit = part in path and method in ("", asked)
+        return (status, {"message": message}) if hit else None
+
+    return spoil

@@ -116,5 +116,5 @@ class Postgres:
 def _programs() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
-        raise RuntimeError("PostgreSQL is not installed: apt-get install postgresql (Debian, Ubuntu)")
+        raise RuntimeError("PostgreSQL is not installed: apt-get install postgresql")
     return found[-1].parent

@@ -57,7 +57,7 @@ def statements(store: Store) -> Iterator[list[str]]:
     """What is sent to the database meanwhile, without BEGIN and COMMIT; one line per row."""
     said: list[str] = []
 
-    def note(_c: Any, _cursor: Any, text: str, args: Any, _context: Any, many: bool) -> None:
+    def note(_c: Any, _cursor: Any, text: str, args: Any, _context: Any, many: Any) -> None:
         said.extend([text] * (len(args) if many else 1))
 
     engine = store._database._engine

@@ -1,6 +1,3 @@
-import json
-import re
-import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,24 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from hub.config import Settings
-from hub.edge.engine import Engine, client, device, engine
-from hub.edge.gpu import open_inventory
-from hub.errors import Unavailable, Unknown
-from tests.edge.docker_fixtures import (
-    IMAGE,
-    Saboteur,
-    Yard,
-    forward,
-    sabotaged,
-    settings_for,
-    yard,  # noqa: F401 - a fixture
-)
+from hub.edge.engine import Engine, engine
+from hub.errors import Unavailable
+from tests.edge.docker_fixtures import IMAGE, SLEEP, Yard, answers, sabotaged, settings_for
 
 pytestmark = pytest.mark.docker
 
-SLEEP = "import time; time.sleep(120)"
-IGNORE = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(120)"
+IGNORE = (
+    "import signal, time\n"
+    "signal.signal(15, signal.SIG_IGN)\n"
+    "print('up', flush=True)\ntime.sleep(120)"
+)
 SAVE = (
     "import signal, sys, time\n"
     "signal.signal(15, lambda *a: sys.exit(75))\n"
@@ -77,11 +67,10 @@ def test_one_lease_never_has_two_containers(yard: Yard):
 
 
 def test_a_start_that_was_cut_short_is_finished_by_asking_again(yard: Yard):
-    spec = yard.spec("print(open('/run/madang/job.json').read())", files={"/run/madang/job.json": b"whole"})
-    cut = {"/start": (500, {"message": "the daemon fell over"})}
-    with sabotaged(yard, lambda m, p: next((v for k, v in cut.items() if p.endswith(k)), None)) as (
-        bad, _,
-    ), pytest.raises(Unavailable, match="fell over"):
+    job = "/run/madang/job.json"
+    spec = yard.spec(f"print(open('{job}').read())", files={job: b"whole"})
+    fell = answers("/start", 500, "the daemon fell over")
+    with sabotaged(yard, fell) as (bad, _), pytest.raises(Unavailable, match="fell over"):
         bad.start_run(spec)
     assert yard.ids() == []  # what could not start is not left behind
     yard.engine._create(spec)  # as a service killed between create and start leaves it
@@ -137,8 +126,7 @@ def test_stop_kills_what_does_not_listen(yard: Yard):
 def test_a_stop_that_docker_refuses_becomes_a_kill(yard: Yard):
     lease = yard.start(SAVE)
     wait_up(yard, lease)
-    refuse = (500, {"message": "no"})
-    with sabotaged(yard, lambda m, p: refuse if "/stop" in p else None) as (bad, _):
+    with sabotaged(yard, answers("/stop", 500)) as (bad, _):
         bad.stop(lease, 1)
     assert yard.engine.containers()[0].exit_code == 137
 
@@ -147,7 +135,7 @@ def test_a_stop_that_does_nothing_is_not_believed(yard: Yard, monkeypatch: pytes
     monkeypatch.setattr(engine, "_KILL_WAIT", 0.5)
     lease = yard.start(SLEEP)
 
-    def deaf(method: str, path: str):
+    def deaf(_: str, path: str) -> tuple[int, bytes] | None:
         return (204, b"") if "/stop" in path or "/kill" in path else None
 
     with sabotaged(yard, deaf) as (bad, _), pytest.raises(Unavailable, match="does not stop"):
@@ -164,14 +152,12 @@ def test_what_is_gone_is_fine_and_nothing_else_is(yard: Yard):
             verb("")
     lease = yard.start(SLEEP)
     for status in (404, 409):
-        with sabotaged(yard, lambda m, p, s=status: (s, {"message": ""}) if m == "DELETE" else None) as (
-            racing, saboteur,
-        ):
+        with sabotaged(yard, answers("", status, method="DELETE")) as (racing, saboteur):
             racing.remove(lease)
             assert any(m == "DELETE" for m, _ in saboteur.seen)
-    with sabotaged(yard, lambda m, p: (500, {"message": "x"}) if m == "DELETE" else None) as (bad, _):
-        with pytest.raises(Unavailable):
-            bad.remove(lease)
+    failing = answers("", 500, method="DELETE")
+    with sabotaged(yard, failing) as (bad, _), pytest.raises(Unavailable):
+        bad.remove(lease)
     yard.engine.remove(lease)
     assert yard.engine.containers() == ()
 
@@ -203,7 +189,8 @@ def test_the_container_is_hardened(yard: Yard):
         "print('oom', open('/proc/self/oom_score_adj').read())\n"
         "print('shm', shutil.disk_usage('/dev/shm').total // 2**20)\n"
         "print('uid', os.getuid())\n"
-        "print('su', subprocess.run(['su', '-c', 'true'], capture_output=True, input=b'').returncode)"
+        "su = subprocess.run(['su', '-c', 'true'], capture_output=True, input=b'')\n"
+        "print('su', su.returncode)"
     )
     zero = "0" * 16
     for line in (f"CapEff {zero}", f"CapPrm {zero}", f"CapBnd {zero}", "NoNewPrivs 1", "Seccomp 2",
@@ -218,7 +205,8 @@ def test_limits_reach_docker(yard: Yard):
     assert host["Memory"] == host["MemorySwap"] == 512 * 2**20
     assert host["CpuQuota"] / host["CpuPeriod"] == yard.settings.cpu_limit
     assert host["PidsLimit"] == yard.settings.pids_limit
-    assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
+    rotated = {"max-size": "10m", "max-file": "3"}
+    assert host["LogConfig"] == {"Type": "json-file", "Config": rotated}
     assert (host["AutoRemove"], host["Privileged"], host["Init"]) == (False, False, False)
 
 
@@ -245,161 +233,6 @@ def test_a_log_is_bounded_and_rotated(yard: Yard):
     assert said.endswith(f"8999 {line}\n".encode())
 
 
-# ---- pins -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def cards(yard: Yard):
-    """Simulated cards where the stub hook of this machine's dockerd looks; their slices' UUIDs."""
-    settings = yard.settings.model_copy(update={"gpus": "simulated"})
-    state = settings.simulated_dir / f"{settings.name}.json"
-    before = {x.name for x in settings.simulated_dir.glob("*")} if settings.simulated_dir.exists() else None
-    try:
-        yield [x.uuid for x in open_inventory(settings).sample().slices]
-    finally:
-        state.unlink(missing_ok=True)
-        for path in settings.simulated_dir.glob(f"*{settings.name}*"):
-            path.unlink()
-        if before is None:
-            settings.simulated_dir.rmdir()
-
-
-def test_a_container_sees_just_its_slice(yard: Yard, cards: list[str]):
-    assert yard.engine.hook(), "dockerd was started without the stub hook's folder on its PATH"
-    assert yard.engine.pin() == "device-request"
-    asked = device("device-request", cards[1])
-    said = yard.run("import subprocess; subprocess.run(['nvidia-smi', '-L'])", host_config=asked["host_config"])
-    assert re.findall(r"MIG-[0-9a-f-]{36}", said) == [cards[1]]
-
-
-def test_a_slice_that_is_not_there_is_refused_in_the_hooks_words(yard: Yard, cards: list[str]):
-    stale = "MIG-00000000-0000-0000-0000-000000000000"
-    with pytest.raises(Unavailable) as e:
-        yard.start(SLEEP, host_config=device("device-request", stale)["host_config"])
-    assert e.value.reason == "pin-refused"
-    assert stale in e.value.message
-    assert "OCI" not in e.value.message
-    assert yard.ids() == []
-
-
-def test_audit_tells_what_a_container_really_holds(yard: Yard, cards: list[str]):
-    yard.start(SLEEP, lease="pinned", host_config=device("device-request", cards[0])["host_config"])
-    yard.start(SLEEP, lease="env", environment=device("env", cards[1])["environment"])
-    yard.start(SLEEP, lease="cpu", environment=device("env", None)["environment"])
-    held = {x.lease: x.device_ids for x in yard.engine.audit()}
-    assert held == {"pinned": (cards[0],), "env": (cards[1],), "cpu": ()}
-    assert all(x.started_at and x.running for x in yard.engine.audit())
-
-
-def test_pins_as_docker_wants_them():
-    uuid = "MIG-1"
-    (asked,) = device("device-request", uuid)["host_config"]["device_requests"]
-    assert (asked["driver"], asked["device_ids"]) == ("nvidia", [uuid])
-    cdi = device("cdi", uuid)
-    assert cdi["host_config"]["device_requests"] == [
-        {"driver": "cdi", "device_ids": ["nvidia.com/gpu=MIG-1"]}
-    ]
-    assert cdi["environment"] == {"NVIDIA_VISIBLE_DEVICES": "void"}
-    for pin in ("device-request", "cdi", "env"):
-        none = device(pin, None)
-        assert none == {"host_config": {}, "environment": {"NVIDIA_VISIBLE_DEVICES": "void"}}
-
-
-def test_auto_asks_the_daemon(yard: Yard):
-    real = json.loads(forward("GET", "/info")[1])
-
-    def told(**more: object):
-        return lambda m, p: (200, {**real, **more}) if p.endswith("/info") else None
-
-    gpu = {"Source": "cdi", "ID": "nvidia.com/gpu=0"}
-    other = {"Source": "cdi", "ID": "vendor.com/nic=0"}
-    for more, pin in (
-        ({"CDISpecDirs": ["/etc/cdi"], "DiscoveredDevices": [other, gpu]}, "cdi"),
-        ({"CDISpecDirs": ["/etc/cdi"], "DiscoveredDevices": [other]}, "env"),
-        ({"Runtimes": {"runc": {}, "nvidia": {}}}, "device-request"),
-        ({}, "env"),  # a daemon elsewhere: its PATH cannot be read
-    ):
-        with sabotaged(yard, told(**more)) as (seen, _):
-            assert seen.pin() == pin
-    fixed = Engine(yard.settings.model_copy(update={"pin": "cdi", "docker": "tcp://127.0.0.1:9"}))
-    assert fixed.pin() == "cdi"
-
-
-# ---- unknown is not gone ----------------------------------------------------------------------
-
-
-def test_a_daemon_that_is_away(tmp_path: Path):
-    away = Engine(settings_for(tmp_path, docker=f"unix://{tmp_path}/no.sock"))
-    for look in (away.containers, away.audit, away.images, lambda: away.logs("x")):
-        with pytest.raises(Unknown, match=r"no\.sock"):
-            look()
-    for act in (away.version, away.pin, away.ensure_network, lambda: away.stop("x", 1),
-                lambda: away.remove("x")):
-        with pytest.raises(Unavailable, match="docker info"):
-            act()
-
-
-def test_a_daemon_that_says_500(yard: Yard):
-    yard.start("pass")
-    yard.wait()
-    broken = (500, {"message": "devicemapper: error"})
-    for part in ("/containers/json", f"/containers/{yard.ids()[0]}/json"):
-        with sabotaged(yard, lambda m, p, part=part: broken if part in p else None) as (bad, _):
-            with pytest.raises(Unknown, match="devicemapper"):
-                bad.containers()
-    with sabotaged(yard, lambda m, p: broken if "/logs" in p else None) as (bad, _):
-        with pytest.raises(Unknown, match="devicemapper"):
-            bad.logs(yard.engine.containers()[0].lease)
-
-
-def test_a_container_that_goes_between_two_looks_is_gone(yard: Yard):
-    yard.start("pass")
-    yard.wait()
-    id = yard.ids()[0]
-    with sabotaged(yard, lambda m, p: (404, {"message": "No such container"}) if f"{id}/json" in p else None) as (
-        racing, _,
-    ):
-        assert racing.containers() == ()
-
-
-def test_a_daemon_that_keeps_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(client, "_TIMEOUT", 1)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
-        with pytest.raises(Unknown, match="timed out"):
-            Engine(settings_for(tmp_path, docker=f"tcp://127.0.0.1:{port}")).containers()
-
-
-def test_a_start_without_an_answer_is_not_a_failed_start(yard: Yard, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(client, "_TIMEOUT", 2)
-    go = threading.Event()
-
-    def slow(method: str, path: str):
-        if path.endswith("/start"):
-            done = forward(method, path)
-            go.wait(20)
-            return done
-        return None
-
-    with sabotaged(yard, slow) as (bad, _):
-        with pytest.raises(Unknown):
-            bad.start_run(yard.spec(SLEEP))
-        go.set()
-    assert [x.running for x in yard.engine.containers()] == [True]
-
-
-def test_an_old_engine_is_refused_in_words(tmp_path: Path):
-    old = Saboteur(lambda m, p: (200, {"ApiVersion": "1.39", "Version": "18.09.1"}))
-    try:
-        seen = Engine(settings_for(tmp_path, docker=old.address))
-        with pytest.raises(Unavailable, match=r"1\.39.*19\.03"):
-            seen.version()
-        with pytest.raises(Unknown, match=r"19\.03"):
-            seen.containers()
-    finally:
-        old.close()
-
-
 def test_many_threads_use_many_clients(yard: Yard):
     yard.start(SLEEP)
     seen = []
@@ -420,18 +253,7 @@ def test_many_threads_use_many_clients(yard: Yard):
 def test_a_look_is_one_call_and_one_per_ended(yard: Yard):
     for _ in range(3):
         yard.start(SLEEP)
-    with sabotaged(yard, lambda m, p: None) as (seen, saboteur):
+    with sabotaged(yard, lambda *_: None) as (seen, saboteur):
         assert len(seen.containers()) == 3
         paths = [p for _, p in saboteur.seen if not p.endswith("/version")]
         assert len(paths) == 1
-
-
-def test_the_facts(yard: Yard):
-    facts = yard.engine.version()
-    assert re.match(r"\d+\.\d+", facts.version)
-    assert facts.cgroup_driver in ("cgroupfs", "systemd")
-    assert "runc" in facts.runtimes
-    assert facts.free_mib is not None
-    assert facts.free_mib > 0
-    assert facts.cpus >= 1
-    assert Engine(Settings(name="x")).settings.docker.startswith("unix:")

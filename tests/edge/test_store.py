@@ -8,7 +8,17 @@ import sqlalchemy as sa
 
 from hub.core import policy
 from hub.core.lease import (
-    Asked, Ended, Granted, Lease, Observed, Stage, Started, State, Withdrawn, check, step,
+    Asked,
+    Ended,
+    Granted,
+    Lease,
+    Observed,
+    Stage,
+    Started,
+    State,
+    Withdrawn,
+    check,
+    step,
 )
 from hub.edge.store import Store
 from hub.errors import IllegalStep
@@ -72,7 +82,7 @@ def test_reading_is_one_select_per_table(store: Store) -> None:
 def test_an_exception_takes_everything_back(store: Store) -> None:
     seen(store, *cards(2))
     before = store.read()
-    with pytest.raises(KeyError), store.write() as unit:
+    with pytest.raises(KeyError), store.write() as unit:  # noqa: PT012 - a write is a block
         unit.state, _ = step(unit.state, Asked(request("r1")), NOW)
         unit.put_run(run("a"))
         raise KeyError
@@ -144,8 +154,8 @@ def test_the_belt_refuses_a_planted_double_hold(store: Store, stage: Stage) -> N
 
 def test_the_belt_refuses_two_open_requests_of_one_owner(store: Store) -> None:
     before = move(store, Asked(request("a", user="kim")))
+    twice = Lease(request("b", user="kim"))
     with pytest.raises(IllegalStep, match="refuses"), store.write() as unit:
-        twice = Lease(request("b", user="kim"))
         unit.state = replace(unit.state, leases={**unit.state.leases, "b": twice})
     assert store.read() == before
 

@@ -1,5 +1,4 @@
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,14 +38,14 @@ def test_asking_whether_it_is_current_makes_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-SECOND = '''
+SECOND = """
 import sqlalchemy as sa
 from alembic import op
 revision, down_revision = "0002", "0001"
 def upgrade():
     op.add_column("members", sa.Column("since", sa.Text))
     {then}
-'''
+"""
 
 
 @contextmanager
@@ -72,7 +71,7 @@ def test_a_change_of_the_schema_keeps_a_copy_of_the_file(store: Store, tmp_path:
         store.upgrade()
         assert store.current()
         assert "a" in store.read().leases
-    copies = [x for x in tmp_path.rglob("*.before-*")]
+    copies = list(tmp_path.rglob("*.before-*"))
     if store._file is None:
         assert copies == []
         return

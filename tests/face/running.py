@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from jupyterhub.services.auth import HubOAuth
 from hub.batch import Batch
 from hub.broker import Broker
 from hub.config import Settings
-from hub.core.lease import check
+from hub.core.lease import Limits, check
 from hub.core.roster import parse
 from hub.edge.engine import Container, ContainerSpec, Network
 from hub.edge.gpu import Simulated
@@ -73,13 +73,13 @@ class PaperEngine:
             self.found[id], running=False, exit_code=code, finished_at=datetime.now(UTC)
         )
 
-    def stop(self, lease_id: str, timeout: int) -> None:
+    def stop(self, lease_id: str, _timeout: int) -> None:
         self.exit(lease_id, 75)
 
     def remove(self, lease_id: str) -> None:
         self.found.pop(lease_id, None)
 
-    def logs(self, lease_id: str, *, tail: int | None = None, since: object = None) -> bytes:
+    def logs(self, lease_id: str, **_: object) -> bytes:
         return self.logged.get(lease_id, b"")
 
     def images(self) -> dict[str, str]:
@@ -128,24 +128,24 @@ class Running:
     hub: type[Hub]
     app: FastAPI
 
-    def client(self, token: str = "", **headers: str) -> httpx.Client:
-        """An HTTP client with this token."""
+    def client(self, token: str | None = None, **headers: str) -> httpx.Client:
+        """An HTTP client with this token (see `hub_stand_in.TOKENS`)."""
         given = {"Authorization": f"Bearer {token}"} if token else {}
         return httpx.Client(
             base_url=self.url + PREFIX, headers={"Accept-Language": "en", **given, **headers},
             timeout=20,
         )
 
-    def submit(self, token: str = "t-ana", **changes: Any) -> httpx.Response:
-        """POST a notebook."""
+    def submit(self, token: str | None = None, **changes: Any) -> httpx.Response:
+        """POST a notebook, as ana unless another token is given."""
         body = {"notebook_name": "night.ipynb", "notebook": NOTEBOOK, "profile": "1g.5gb"} | changes
-        with self.client(token) as http:
+        with self.client(token or "t-ana") as http:
             return http.post("api/runs", json=body)
 
 
 def settings_for(folder: Path, **changes: Any) -> Settings:
     """Settings for one test: one card with two slices of the smallest size, quick ticks."""
-    given = {
+    given: dict[str, Any] = {
         "data": folder / "data", "simulated_dir": folder / "cards", "gpus": "simulated",
         "node": "node1", "simulated": ("A100-40:3g.20gb,1g.5gb,1g.5gb",), "tick": 0.1,
         "settle": 0, "disk_free_mib": 0, "notebook_mib": 1,
@@ -157,14 +157,14 @@ def settings_for(folder: Path, **changes: Any) -> Settings:
 def running(folder: Path, **changes: Any) -> Iterator[Running]:
     """The service on a port of its own; after it the state is checked."""
     settings = settings_for(folder, **changes)
-    store = Store(settings.database_url)
+    store = Store(settings.database_url, limits=Limits(settle=timedelta(0)))
     store.upgrade()
     gpus = Simulated(settings.simulated_dir / "madang.json", "node1", settings.simulated)
     engine = PaperEngine()
-    broker = Broker(settings, Edges(  # type: ignore[arg-type]
-        store=store, engine=engine, gpus=gpus, homes=Homes(settings), hub=PaperHubApi(),
-        firewall=PaperFirewall(),
-    ))
+    paper: dict[str, Any] = {
+        "engine": engine, "hub": PaperHubApi(), "firewall": PaperFirewall(),
+    }
+    broker = Broker(settings, Edges(store=store, gpus=gpus, homes=Homes(settings), **paper))
     broker.set_members(parse(ROSTER, "roster"))
     batch = Batch(broker)
     with stand_in() as (api, hub):
@@ -208,3 +208,14 @@ def until(what: Callable[[], Any], why: str, timeout: float = 10) -> Any:
             return value
         time.sleep(0.02)
     raise AssertionError(f"not within {timeout} s: {why}")
+
+
+def error(answer: httpx.Response, status: int, reason: str) -> str:
+    """The message of an error, after looking at its form."""
+    assert answer.status_code == status, answer.text
+    body = answer.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"message", "reason"}
+    assert body["error"]["reason"] == reason
+    assert body["error"]["message"]
+    return str(body["error"]["message"])

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
@@ -14,11 +14,12 @@ from docker.errors import APIError, DockerException, NotFound
 from hub.config import Settings
 from hub.edge.engine import network
 from hub.edge.engine.answers import ENDED, HOOK, LIVE, container, frames, not_started, tar_of
-from hub.edge.engine.client import Client
+from hub.edge.engine.client import Client, daemons
 from hub.edge.engine.data import INSTANCE, LEASE, Container, ContainerSpec, EngineFacts, Network
 from hub.errors import Unavailable
 
 _KILL_WAIT = 10  # seconds for SIGKILL to be seen
+_CREATE_WAIT = 15  # seconds for a container that is being created to be seen
 _LOG_MAX = 4 * 2**20  # bytes of a log that are given back; json-file itself keeps 30 MB
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)  # the latter: its removal is under way
 
@@ -29,6 +30,10 @@ class Engine:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._docker = Client(settings.docker)
+
+    def close(self) -> None:
+        """Close the connections of all threads; a later call opens new ones."""
+        self._docker.close()
 
     # ---- the daemon ------------------------------------------------------------------------
 
@@ -72,12 +77,10 @@ class Engine:
 
     def hook(self) -> str | None:
         """NVIDIA's hook (or its stand-in) on the PATH of the dockerd here; None if not found."""
-        if not self.settings.docker.startswith("unix:"):
-            return None
-        for comm in Path("/proc").glob("[0-9]*/comm"):
+        for pid in daemons(self.settings.docker):
             with suppress(OSError):  # a process that ended meanwhile, or is not ours to read
-                if comm.read_text().strip() == "dockerd":
-                    pairs = (comm.parent / "environ").read_bytes().decode().split("\0")
+                if Path(f"/proc/{pid}/comm").read_text().strip() == "dockerd":
+                    pairs = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
                     path = dict(x.split("=", 1) for x in pairs if "=" in x).get("PATH", "")
                     return shutil.which(HOOK, path=path)
         return None
@@ -190,12 +193,7 @@ class Engine:
             Unavailable: Docker did not do it.
         """
         with self._docker.acting("remove a container"):
-            for row in self._rows(lease_id):
-                try:
-                    self._docker.api.remove_container(row["Id"], force=True, v=True)
-                except APIError as e:
-                    if e.status_code not in _GONE:
-                        raise
+            self._remove(self._rows(lease_id))
 
     def clear(self, timeout: int) -> int:
         """Stop and remove every container of ours, all at once; how many there were.
@@ -211,12 +209,7 @@ class Engine:
             end = time.monotonic() + timeout
             while time.monotonic() < end and any(x["State"] in LIVE for x in self._rows()):
                 time.sleep(0.2)
-            for row in rows:
-                try:
-                    self._docker.api.remove_container(row["Id"], force=True, v=True)
-                except APIError as e:
-                    if e.status_code not in _GONE:
-                        raise
+            self._remove(rows)
         return len(rows)
 
     # ---- the network -----------------------------------------------------------------------
@@ -275,6 +268,14 @@ class Engine:
             found.append(container(row, seen))
         return tuple(found)
 
+    def _remove(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        for row in rows:
+            try:
+                self._docker.api.remove_container(row["Id"], force=True, v=True)
+            except APIError as e:
+                if e.status_code not in _GONE:
+                    raise
+
     def _live(self, lease_id: str) -> list[str]:
         return [x["Id"] for x in self._rows(lease_id) if x["State"] in LIVE]
 
@@ -299,12 +300,24 @@ class Engine:
                 ),
             )
         except APIError as e:
-            # the name is taken: by somebody who starts the same run at this moment?
-            there = self._rows(spec.labels[LEASE])
-            if e.status_code == HTTPStatus.CONFLICT and there:
-                return str(there[0]["Id"])
+            twin = self._twin(spec) if e.status_code == HTTPStatus.CONFLICT else None
+            if twin:
+                return twin
             raise not_started(e) from e
         return str(made["Id"])
+
+    def _twin(self, spec: ContainerSpec) -> str | None:
+        """Who has the name: the same run, which somebody else starts at this moment? Its id."""
+        end = time.monotonic() + _CREATE_WAIT
+        while time.monotonic() < end:
+            # Docker keeps the name from the first moment, and shows the container later
+            with suppress(NotFound):
+                seen = self._docker.api.inspect_container(spec.name)
+                labels = seen["Config"]["Labels"] or {}
+                ours = labels.get(INSTANCE) == self.settings.name
+                return str(seen["Id"]) if ours and labels.get(LEASE) == spec.labels[LEASE] else None
+            time.sleep(0.1)
+        return None
 
     def _log(self, id: str, options: Mapping[str, Any]) -> bytes:
         """One log, whole. docker-py's own reader switches time-outs off, and this must not hang."""

@@ -1,5 +1,7 @@
-"""Real cards through NVML. Handles, instance ids and indexes are looked up at every call: all of
-them are void as soon as a card is cut anew.
+"""Real cards through NVML.
+
+Handles, instance ids and indexes are looked up at every call: all of them are void as soon as a
+card is cut anew.
 """
 
 import threading
@@ -7,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from ctypes import byref, c_uint
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pynvml
 from pynvml import NVMLError
@@ -18,10 +21,8 @@ Handle = object  # opaque pointers of ctypes
 _Seen = tuple[Gpu, tuple[Slice, ...]]
 _MIB = 1 << 20
 # what NVML answers for a profile, an index or a GPU instance that is not there
-_ABSENT = (
-    pynvml.NVML_ERROR_NOT_FOUND, pynvml.NVML_ERROR_NOT_SUPPORTED,
-    pynvml.NVML_ERROR_INVALID_ARGUMENT,
-)
+_ABSENT = (pynvml.NVML_ERROR_NOT_FOUND, pynvml.NVML_ERROR_NOT_SUPPORTED,
+           pynvml.NVML_ERROR_INVALID_ARGUMENT)
 
 
 def has_driver() -> bool:
@@ -33,7 +34,7 @@ def has_driver() -> bool:
     try:
         pynvml.nvmlInit()
     except NVMLError as e:
-        return int(e.value) != pynvml.NVML_ERROR_LIBRARY_NOT_FOUND
+        return bool(e.value != pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
     pynvml.nvmlShutdown()
     return True
 
@@ -49,7 +50,7 @@ class _Size:
 
 
 class Nvml:
-    """An `Inventory` of the cards of this machine; `node` is its name. Safe to call from threads."""
+    """An `Inventory` of the cards of this machine; `node` is its name. Threads may share it."""
 
     def __init__(self, node: str) -> None:
         self._node = node
@@ -92,8 +93,7 @@ class Nvml:
             if instance is None:
                 return
             found = self._find(handle, key.profile, key.start)
-            if found is not None:
-                _must_be_clean(found)
+            _must_be_clean(found)
             for each in _compute_instances(instance):
                 pynvml.nvmlComputeInstanceDestroy(each)
             pynvml.nvmlGpuInstanceDestroy(instance)
@@ -211,16 +211,15 @@ def _mig_slice(node: str, handle: Handle, device: Handle, gpu: Gpu) -> Slice | N
     profile = pynvml.nvmlDeviceGetName(device).rpartition("MIG ")[2]
     if "c." in profile:
         return None  # `1c.3g.20gb` shares its memory with others: cut by hand, not ours to give
-    instance = pynvml.nvmlDeviceGetGpuInstanceById(
-        handle, pynvml.nvmlDeviceGetGpuInstanceId(device)
-    )
+    id = pynvml.nvmlDeviceGetGpuInstanceId(device)
+    instance = pynvml.nvmlDeviceGetGpuInstanceById(handle, id)
     place = pynvml.nvmlGpuInstanceGetInfo(instance).placement
     size = pynvml.nvmlDeviceGetAttributes_v2(device)
     return Slice(
         key=SliceKey(node, gpu.uuid, profile, place.start), uuid=pynvml.nvmlDeviceGetUUID(device),
         gpu_name=gpu.name, gpu_index=gpu.index, compute=size.gpuInstanceSliceCount,
-        memory=place.size, memory_mib=size.memorySizeMB,
-        used_mib=_used(device), processes=_processes(device),
+        memory=place.size, memory_mib=size.memorySizeMB, used_mib=_used(device),
+        processes=_processes(device),
     )
 
 
@@ -243,10 +242,10 @@ def _processes(handle: Handle) -> tuple[int, ...] | None:
     return tuple(sorted(x.pid for x in found))
 
 
-def _must_be_clean(found: Slice) -> None:
-    if found.processes is None:
+def _must_be_clean(found: Slice | None) -> None:
+    if found and found.processes is None:
         raise Unknown(f"NVML cannot say which processes are on {found.key}")
-    if found.processes:
+    if found and found.processes:
         raise Refusal(
             "The slice {key} is in use by another client.",
             reason="slice-in-use", status=409, key=found.key,
@@ -257,19 +256,19 @@ def _card_and_size(gpu_uuid: str, profile: str) -> tuple[Handle, _Size]:
     try:
         handle = pynvml.nvmlDeviceGetHandleByUUID(gpu_uuid)
     except NVMLError as e:
-        if int(e.value) not in _ABSENT:
+        if e.value not in _ABSENT:
             raise
         raise BadInput("There is no GPU {gpu} here.", reason="unknown-gpu", gpu=gpu_uuid) from e
     gpu = _card(handle, 0)
     if not gpu.mig:
-        raise BadInput("MIG is off on {gpu}: it is one whole slice.", reason="geometry", gpu=gpu_uuid)
-    sizes = list(_sizes(handle, gpu.model))
-    found = next((x for x in sizes if x.name == profile), None)
-    if found is not None:
-        return handle, found
+        text = "MIG is off on {gpu}: it is one whole slice."
+        raise BadInput(text, reason="geometry", gpu=gpu_uuid)
+    sizes = {x.name: x for x in _sizes(handle, gpu.model)}
+    if profile in sizes:
+        return handle, sizes[profile]
     raise BadInput(
         "An {model} has no slice size {profile}; it has {profiles}.", reason="unknown-profile",
-        model=gpu.name, profile=repr(profile), profiles=", ".join(x.name for x in sizes),
+        model=gpu.name, profile=repr(profile), profiles=", ".join(sizes),
     )
 
 
@@ -280,20 +279,20 @@ def _sizes(handle: Handle, model: str | None) -> Iterator[_Size]:
         info = _versioned(pynvml.nvmlDeviceGetGpuInstanceProfileInfo, handle, kind)
         if info is not None:
             told = getattr(info, "name", "").removeprefix("MIG ")
-            yield _Size(info.id, told or by_id.get(info.id, ""), info.sliceCount, info.instanceCount)
+            name = told or by_id.get(info.id, "")
+            yield _Size(info.id, name, info.sliceCount, info.instanceCount)
 
 
-def _versioned(ask: Callable[..., object], *args: object) -> "pynvml.Structure | None":
+def _versioned(ask: Callable[..., Any], *args: object, version: int = 2) -> Any:
     """Version 2 of an NVML question, 1 on an older driver, None for what is not there."""
-    for version in (2, 1):
-        try:
-            return ask(*args, version=version)
-        except NVMLError as e:
-            if int(e.value) in _ABSENT:
-                return None
-            if int(e.value) != pynvml.NVML_ERROR_FUNCTION_NOT_FOUND or version == 1:
-                raise
-    return None
+    try:
+        return ask(*args, version=version)
+    except NVMLError as e:
+        if e.value in _ABSENT:
+            return None
+        if e.value != pynvml.NVML_ERROR_FUNCTION_NOT_FOUND or version == 1:
+            raise
+        return _versioned(ask, *args, version=1)
 
 
 def _slots(handle: Handle, size: _Size, start: int) -> int:
@@ -312,17 +311,18 @@ def _slots(handle: Handle, size: _Size, start: int) -> int:
 
 
 def _instance_at(handle: Handle, size: _Size, start: int) -> Handle | None:
-    """The GPU instance there, also one without a compute instance, which no list of slices shows."""
+    """The GPU instance there, also one without a compute instance, which no list shows."""
     count = c_uint(0)
     room = (pynvml.c_nvmlGpuInstance_t * max(size.most, SLOTS))()
     pynvml.nvmlDeviceGetGpuInstances(handle, size.id, byref(room), byref(count))
     for instance in room[: count.value]:
         if pynvml.nvmlGpuInstanceGetInfo(instance).placement.start == start:
-            return instance
+            found: Handle = instance
+            return found
     return None
 
 
-def _compute_kinds(instance: Handle) -> Iterator["pynvml.Structure"]:
+def _compute_kinds(instance: Handle) -> Iterator[Any]:
     for kind in range(pynvml.NVML_COMPUTE_INSTANCE_PROFILE_COUNT):
         info = _versioned(pynvml.nvmlGpuInstanceGetComputeInstanceProfileInfo, instance, kind, 0)
         if info is not None:
@@ -340,7 +340,7 @@ def _compute_instances(instance: Handle) -> list[Handle]:
 
 
 def _fill(instance: Handle, size: _Size) -> None:
-    """One compute instance over the whole GPU instance; without one it is no slice at all."""
+    """One compute instance over the whole of it; without one it is no slice at all."""
     try:
         whole = next(x for x in _compute_kinds(instance) if x.sliceCount == size.compute)
         pynvml.nvmlGpuInstanceCreateComputeInstance(instance, whole.id)

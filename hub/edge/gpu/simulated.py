@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from hub.core import geometry
-from hub.core.mig import FULL, Gpu, Placement, Sample, Slice, SliceKey, model_of, placements, profile_of
+from hub.core.mig import (
+    FULL,
+    Gpu,
+    Placement,
+    Sample,
+    Slice,
+    SliceKey,
+    model_of,
+    placements,
+    profile_of,
+)
 from hub.errors import BadInput, Refusal, Unavailable, Unknown
 
 Json = dict[str, Any]
@@ -147,7 +157,7 @@ class Simulated:
     @contextmanager
     def _change(self) -> Iterator[Json]:
         """The state under a lock; written as a whole when the block ends without an exception."""
-        with open(self._path.with_suffix(".lock"), "w") as lock:
+        with self._path.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             state = self._read() if self._path.exists() else {"gpus": [], "faults": {}}
             before = json.dumps(state, indent=1)

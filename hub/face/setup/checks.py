@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Mapping
 
 from hub.face.setup import dockerd, parts
 from hub.face.setup.talk import ROOT, say
@@ -18,11 +19,11 @@ def test() -> None:
     parts.proxy()
     parts.browser()
     parts.postgresql()
-    with dockerd.borrowed():
+    with dockerd.borrowed() as alone:
         parts.images()
         code = _lint()
         # the tests run even when lint fails: one round shows all there is to mend
-        code = _pytest("tests", "--ignore=tests/bench") or code
+        code = _pytest("tests", "--ignore=tests/bench", alone=alone) or code
     # nothing is printed after pytest's closing line
     raise SystemExit(code)
 
@@ -51,12 +52,14 @@ def _lint() -> int:
     return worst
 
 
-def _pytest(*arguments: str) -> int:
-    return _call("-m", "pytest", *arguments)
+def _pytest(*arguments: str, alone: bool = False) -> int:
+    # a test restarts dockerd, which it may do to nobody else's
+    env = {"MADANG_TEST_OWNS_DOCKERD": "1"} if alone else {}
+    return _call("-m", "pytest", *arguments, env=env)
 
 
-def _call(*arguments: str) -> int:
-    env = {**os.environ, "PATH": parts.search_path()}
+def _call(*arguments: str, env: Mapping[str, str] | None = None) -> int:
+    env = {**os.environ, **(env or {}), "PATH": parts.search_path()}
     done = subprocess.run(
         [str(parts.PYTHON), *arguments], env=env, cwd=ROOT, stdin=subprocess.DEVNULL, check=False)
     return done.returncode

@@ -18,6 +18,7 @@ HOOKS = Path("/usr/local/lib/madang/bin")
 HOOK = ROOT / "hub" / "edge" / "simulated" / "nvidia-container-runtime-hook"
 PID = WORK / "run" / "dockerd.pid"
 LOG = WORK / "log" / "dockerd.log"
+_DOCKERS_PID = Path("/var/run/docker.pid")
 _DROP_IN = Path("/etc/systemd/system/docker.service.d/madang.conf")
 _START = 90  # seconds; the first start of a fresh Engine makes its storage
 
@@ -63,6 +64,8 @@ def ensure() -> None:
     if Path("/run/systemd/system").exists():
         _start_with_systemd(own=fresh)
     else:
+        if answers():  # the package's init script started it, without our hook on its PATH
+            run(["service", "docker", "stop"])
         with step("Starting Docker Engine", f"by hand, there is no systemd here; log: {LOG}"):
             _start_by_hand()
 
@@ -142,13 +145,16 @@ def _why_not(process: subprocess.Popen[bytes] | None) -> str:
 
 
 @contextmanager
-def borrowed() -> Iterator[None]:
-    """An Engine for a while: what was not running or not there before is gone afterwards."""
+def borrowed() -> Iterator[bool]:
+    """An Engine for a while: what was not running or not there before is gone afterwards.
+
+    Gives whether it is ours alone, so that a test may restart it.
+    """
     was_there = answers()
     new = install_hook()
     ensure()
     try:
-        yield
+        yield not was_there and PID.exists()
     finally:
         if not was_there:
             stop()
@@ -158,19 +164,21 @@ def borrowed() -> Iterator[None]:
 
 def stop() -> None:
     """Stop the dockerd that we started by hand, if any; another's is left alone."""
+    if not PID.exists():
+        return
+    PID.unlink()
     try:
-        pid = int(PID.read_text())
-        ours = Path(f"/proc/{pid}/comm").read_text().strip() == "dockerd"
+        # Docker's own note, not ours: a test may have started it anew
+        pid = int(_DOCKERS_PID.read_text())
+        os.kill(pid, signal.SIGTERM)
     except (OSError, ValueError):
         return
-    if ours:
-        os.kill(pid, signal.SIGTERM)
-        end = time.monotonic() + 30
-        while _alive(pid) and time.monotonic() < end:
-            time.sleep(0.1)
-    PID.unlink(missing_ok=True)
-    if ours and _alive(pid):
-        say(f"  Docker Engine (pid {pid}) does not stop; see {LOG}")
+    end = time.monotonic() + 30
+    while _alive(pid):
+        if time.monotonic() > end:
+            say(f"  Docker Engine (pid {pid}) does not stop; see {LOG}")
+            return
+        time.sleep(0.1)
 
 
 def _alive(pid: int) -> bool:

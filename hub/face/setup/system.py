@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 from hub.face.setup.talk import ROOT, Stop, run, say, step
@@ -14,6 +15,8 @@ _PASSED_ON = (
     "PIP_", "NPM_CONFIG_", "NODE_", "SSL_", "REQUESTS_CA_", "CURL_CA_", "MADANG_", "DEBIAN_",
     "TORCH", "BASE_IMAGE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "CI", "NO_COLOR",
 )
+
+_GET = ("apt-get", "-y", "-q", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3")
 
 
 def become_root() -> None:
@@ -60,6 +63,7 @@ def installed(package: str) -> bool:
 
 def candidate(package: str) -> bool:
     """Whether apt could install `package`."""
+    _refresh()
     done = subprocess.run(
         ["apt-cache", "policy", package], capture_output=True, text=True, check=False)
     return "Candidate:" in done.stdout and "Candidate: (none)" not in done.stdout
@@ -75,9 +79,13 @@ def apt(*packages: str, why: str) -> None:
                    "and Ubuntu 24.04 only.")
     with step(f"Installing {', '.join(missing)} from the distribution", why):
         env = {"DEBIAN_FRONTEND": "noninteractive"}
-        get = ["apt-get", "-y", "-q", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3"]
-        run([*get, "update"])
-        run([*get, "install", "--no-install-recommends", *missing], env=env)
+        _refresh()
+        run([*_GET, "install", "--no-install-recommends", *missing], env=env)
+
+
+@cache
+def _refresh() -> None:
+    run([*_GET, "update"])
 
 
 def setting(name: str, default: str) -> str:

@@ -8,8 +8,8 @@ const texts = JSON.parse(room.dataset.texts);
 const SLOTS = 8;
 const DONE = new Set(["succeeded", "failed", "cancelled", "interrupted", "timed-out",
   "out-of-memory", "kernel-died", "lost"]);
-const STATES = { free: "free", held: "in use", draining: "ending", quarantined: "out of order",
-  missing: "missing", busy: "busy" };
+// one word for one thing, whether it is a slice's state or a lease's stage
+const WORDS = { held: "in use", draining: "ending", quarantined: "out of order" };
 
 function say(text, values = {}) {
   return (texts[text] ?? text).replace(/\{(\w+)\}/g, (whole, key) => values[key] ?? whole);
@@ -18,7 +18,7 @@ function say(text, values = {}) {
 function make(tag, className, ...children) {
   const made = document.createElement(tag);
   if (className) made.className = className;
-  made.append(...children.filter((x) => x !== null && x !== undefined && x !== ""));
+  made.append(...children.filter((x) => x !== null));
   return made;
 }
 
@@ -71,11 +71,11 @@ function drawGpu(slices) {
 }
 
 function drawSlice(slice) {
-  const state = say(STATES[slice.state] ?? slice.state);
+  const state = say(WORDS[slice.state] ?? slice.state);
   const whose = slice.user === me ? say("yours") : slice.user;
   const total = gib(slice.memory_mib);
   const memory = slice.used_mib === null ? say("{total} GiB", { total })
-    : say("{used} of {total} GiB in use", { used: gib(slice.used_mib), total });
+    : say("{used} of {total} GiB", { used: gib(slice.used_mib), total });
   const made = make("li", `slice ${slice.state}`, make("strong", "", slice.profile),
     make("span", "state", state), whose ? make("span", "user", whose) : null,
     make("small", "", memory));
@@ -111,7 +111,7 @@ function drawLeases(leases) {
     const verb = lease.stage === "waiting" ? "Leave the line" : "Give back";
     const since = lease.granted_at ?? lease.asked_at;
     return make("li", "row", make("strong", "", lease.profile),
-      make("span", "state", say(lease.stage)),
+      make("span", "state", say(WORDS[lease.stage] ?? lease.stage)),
       make("span", "", [say(what[0]), what[1]].filter(Boolean).join(" ")),
       operator ? make("span", "user", lease.user) : null,
       make("small", "", say("since {time}", { time: clock(since) })),
@@ -124,12 +124,13 @@ function drawRuns(runs) {
   if (!runs.length) return [make("li", "empty", say("No runs yet."))];
   return runs.slice(0, 50).map((run) => {
     const cells = run.cells && !DONE.has(run.stage)
-      ? say("cell {done} of {total}", { done: run.cells_done, total: run.cells }) : "";
+      ? make("span", "", say("cell {done} of {total}", { done: run.cells_done, total: run.cells }))
+      : null;
     const log = make("a", "", say("Log"));
     log.href = `${prefix}api/runs/${run.id}/logs`;
     return make("li", `row ${run.stage}`, make("strong", "", run.notebook),
       make("span", "state", say(run.stage)), make("span", "", run.profile),
-      operator ? make("span", "user", run.user) : null, make("span", "", cells),
+      operator ? make("span", "user", run.user) : null, cells,
       make("small", "", clock(run.asked_at)), run.message ? make("small", "", run.message) : null,
       log, DONE.has(run.stage) ? null : button("Cancel", `api/runs/${run.id}`, run.notebook));
   });

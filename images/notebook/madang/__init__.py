@@ -1,14 +1,12 @@
 """What lives inside every container of Madang, and the command `madang`. Imports nothing of `hub`.
 
-    runner   python -m madang.runner JOB: one notebook, one set of parameters, a truthful end
-    engine   papermill's engine: a kernel that can be stopped, a death that is told; bookkeeping is its half
-    job      what the runner is asked to do, and refusing what cannot be done
-    echo     a notebook's output as lines of a log
-    files    writes that a reader never sees half done
-    runjson  run.json: everything needed to do the run again
-    results  `madang.record(accuracy=0.97)`: figures of a run, beside its notebook
-    cli      the command `madang`; client, follow, tables and messages are its parts
-    server   Jupyter server extension: which slice is this?
+- runner: `python -I -m madang.runner JOB` runs one notebook and tells the truth about its end
+- execution: one run from its job to its end; job: what is asked, refused where it cannot be done
+- engine, bookkeeping: papermill's engine with true statuses, atomic saves, and a stop that is heard
+- stopping, memory, echo, files, runjson: its parts
+- results: `madang.record(accuracy=0.97)`, figures of a run beside its notebook
+- cli: the command `madang`; client, follow, tables, typed are its parts
+- server: extension of the Jupyter server: which slice is this?
 """
 
 from madang.results import record

@@ -1,5 +1,8 @@
 """Papermill's bookkeeping made true: what each cell came to, and saves when they are due."""
 
+# papermill, nbclient and nbformat have no types, or theirs are Any
+# mypy: disable-error-code="misc, no-untyped-call, no-any-return"
+
 import asyncio
 import time
 from dataclasses import dataclass, field

@@ -3,6 +3,7 @@
 import re
 import sys
 import time
+from contextlib import suppress
 from typing import TextIO
 
 LONGEST = 2000  # characters of a line
@@ -11,15 +12,29 @@ REPR = 20  # lines of a shown value
 REFRESH = 10.0  # seconds between two states of a progress bar
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-_OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\r\n])")
-_ERASED = re.compile(r"[^\n\x08]\x08")  # in a pattern, \b is something else
 
 
 def settle(text: str) -> str:
-    """`text` as a terminal would show it: `\\r` starts its line anew, `\\b` takes a character back."""
-    while (shorter := _ERASED.sub("", text)) != text:
-        text = shorter
-    return _OVERWRITTEN.sub("", text)
+    """`text` as a terminal would show it: CR starts its line anew, BS takes a character back.
+
+    Linear in the text: a search for what comes before a CR is not, in a line of megabytes.
+    """
+    if "\r" not in text and "\b" not in text:
+        return text
+    return "\n".join(_shown(line) for line in text.split("\n"))
+
+
+def _shown(line: str) -> str:
+    if "\b" in line:
+        kept: list[str] = []
+        for c in line:
+            if c != "\b" or not kept or kept[-1] == "\b":
+                kept.append(c)
+            else:
+                kept.pop()
+        line = "".join(kept)
+    body = line.rstrip("\r")  # the last one may yet be followed by a line's end
+    return body.rpartition("\r")[2] + line[len(body):]
 
 
 class Echo:
@@ -79,7 +94,6 @@ class Echo:
         self._write(line)
 
     def _write(self, line: str) -> None:
-        try:
+        # when nobody reads the log any more, the notebook matters more
+        with suppress(OSError, ValueError):
             print(line, file=self._out, flush=True)
-        except (OSError, ValueError):
-            pass  # nobody reads the log any more; the notebook matters more

@@ -6,6 +6,9 @@ cell has the status it earned, a save is atomic and happens when something chang
 seconds have passed (bookkeeping.py), and a stop reaches the notebook as KeyboardInterrupt.
 """
 
+# papermill, nbclient and nbformat have no types, or theirs are Any
+# mypy: disable-error-code="misc, no-untyped-call, no-any-return"
+
 import asyncio
 import logging
 import shutil
@@ -15,8 +18,10 @@ from contextlib import suppress
 from typing import Any
 
 import nbformat
+import zmq
+from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
@@ -28,7 +33,10 @@ from madang.echo import settle
 from madang.stopping import TIMED_OUT
 
 NAME = "madang"
-IOPUB_TIMEOUT = 60  # seconds; nbclient's 4 are too few for a cell with megabytes of output
+# seconds of silence after a cell's reply; nbclient's 4 are too few after megabytes of output, and
+# papermill then fails a run whose cell went well
+IOPUB_TIMEOUT = 60
+PIECE = 1 << 16  # characters of a stream's text in one output
 # what a kernel held at most on its GPUs, MiB; asked of the kernel, because NVML counts by process
 # and inside a container the process numbers are others
 _GPU_PEAK = (
@@ -36,6 +44,20 @@ _GPU_PEAK = (
     " if t is not None and t.cuda.is_available() else None)"
     "(__import__('sys').modules.get('torch'))"
 )
+
+
+class KernelManager(AsyncKernelManager):
+    """A kernel whose output is never dropped on its way here."""
+
+    def client(self, **kwargs: Any) -> AsyncKernelClient:  # type: ignore[override]
+        """A client that takes all there is.
+
+        ZeroMQ drops what comes when 1000 messages wait: a cell that prints fast, read by a machine
+        that is busy, loses output, and with it the message that it has ended.
+        """
+        client = super().client(**kwargs)
+        client.context.setsockopt(zmq.RCVHWM, 0)
+        return client
 
 
 class Client(PapermillNotebookClient):
@@ -48,6 +70,7 @@ class Client(PapermillNotebookClient):
         """Run the cells. What went wrong stands in the plan; only faults of ours are raised."""
         self.plan = self.nb_man.plan
         self._begun = False  # the kernel has taken up the cell, so a SIGINT reaches its code
+        self._ended = False  # the kernel has said that the cell is over
         self._running = False
         self._starting: asyncio.Task[None] | None = None
         self._sockets = tempfile.mkdtemp(prefix="madang-")
@@ -58,7 +81,7 @@ class Client(PapermillNotebookClient):
 
     def create_kernel_manager(self) -> AsyncKernelManager:
         """A kernel on Unix sockets: no ports to race for, nothing on the network."""
-        self.km = AsyncKernelManager(
+        self.km = KernelManager(
             kernel_name=self.kernel_name, transport="ipc", ip=f"{self._sockets}/k"
         )
         return self.km
@@ -121,9 +144,11 @@ class Client(PapermillNotebookClient):
                 return
 
     async def _one(self, cell: NotebookNode, index: int) -> None:
-        self._begun, self._running = False, True
+        self._begun, self._ended, self._running = False, False, True
         try:
             await self.async_execute_cell(cell, index)
+            if self._begun and not self._ended:
+                self._note_loss(cell)
         except CellExecutionError as e:
             if e.ename == "SystemExit" and e.evalue in {"", "0", "None"}:
                 self.plan.ended_itself = True
@@ -131,8 +156,6 @@ class Client(PapermillNotebookClient):
                 self.nb_man.fail(cell, e.ename, e.evalue)
         except DeadKernelError:
             await self._dead(cell)
-        except CellTimeoutError as e:
-            self._show(cell, "CellTimeoutError", str(e))
         except Exception as e:
             self.nb_man.fail(cell, type(e).__name__, str(e))
             raise
@@ -160,6 +183,12 @@ class Client(PapermillNotebookClient):
         ))
         self.plan.echo.error([], f"{ename}: {evalue}")
         self.nb_man.fail(cell, ename, evalue)
+
+    def _note_loss(self, cell: NotebookNode) -> None:
+        """The kernel has replied, but its output never ended: what is here may not be all."""
+        text = f"[madang] Some of this cell's output was lost (none for {IOPUB_TIMEOUT} s).\n"
+        cell.outputs.append(nbformat.v4.new_output("stream", name="stderr", text=text))
+        self.plan.echo.stream("stderr", text)
 
     # ---- stopping ----------------------------------------------------------------------------
 
@@ -189,11 +218,12 @@ class Client(PapermillNotebookClient):
     # ---- output ------------------------------------------------------------------------------
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> Any:
-        """Take a message of the kernel; a stop that came before the cell's code began is due now."""
+        """Take a message of the kernel; a stop from before the cell's code began is due now."""
         if msg["msg_type"] == "execute_input":
             self._begun = True
             if self.plan.stop.cause:
                 self._interrupt()
+        self._ended = msg["msg_type"] == "status" and msg["content"]["execution_state"] == "idle"
         out = super().process_message(msg, cell, cell_index)
         if out is not None:
             self._echo(out)
@@ -206,10 +236,12 @@ class Client(PapermillNotebookClient):
         progress bar are 3000 outputs, in memory and in each save; and it moves text across plots.
         """
         out = super().output(outs, *args)
-        if out is None or out.output_type != "stream" or len(outs) < 2 or outs[-1] is not out:
+        before = outs[-2] if outs[1:] and outs[-1] is out else None
+        if before is None or not out.output_type == before.output_type == "stream":
             return out
-        before = outs[-2]
-        if before.output_type == "stream" and before.name == out.name:
+        # growing one text by a line at a time costs the square of it; a full one begins another
+        full = len(before.text) >= PIECE and before.text.endswith("\n")
+        if before.name == out.name and not full:
             head, end, tail = before.text.rpartition("\n")
             before.text = head + end + settle(tail + out.text)
             outs.pop()
@@ -266,13 +298,14 @@ class Engine(NBClientEngine):
         manager.notebook_start()
         client = Client(
             manager, kernel_name=kernel_name, startup_timeout=60, iopub_timeout=IOPUB_TIMEOUT,
-            record_timing=False, log=logger,
+            raise_on_iopub_timeout=False, record_timing=False, log=logger,
         )
         try:
             client.execute()
         finally:
             manager.notebook_complete()
-        return nb
+        # papermill marks every error in what it gets back, also one that the notebook expects
+        return nb if plan.error else NotebookNode(nb, cells=list(nb.cells))
 
 
 papermill_engines.register(NAME, Engine)

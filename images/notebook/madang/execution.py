@@ -1,5 +1,8 @@
 """One run from its job to its end: refuse or prepare, execute, save, say how it ended."""
 
+# papermill, nbclient and nbformat have no types, or theirs are Any
+# mypy: disable-error-code="misc, no-untyped-call, no-any-return"
+
 import os
 import time
 import traceback
@@ -11,11 +14,17 @@ from nbformat import NotebookNode
 from papermill import PapermillExecutionError, execute_notebook
 
 from madang import engine
-from madang.echo import Echo
 from madang.bookkeeping import Plan
+from madang.echo import Echo
 from madang.files import fresh_folder, write_atomic
 from madang.job import (
-    BadJob, Job, Kernel, check_parameters, choose_kernel, read_job, read_notebook,
+    BadJob,
+    Job,
+    Kernel,
+    check_parameters,
+    choose_kernel,
+    read_job,
+    read_notebook,
 )
 from madang.runjson import RunFile
 from madang.stopping import INTERRUPTED, TIMED_OUT, Stop
@@ -118,7 +127,7 @@ def _execute(nb: NotebookNode, job: Job, kernel: Kernel, plan: Plan, cwd: Path) 
         pass  # papermill also raises for errors that the notebook expects; the plan knows
     except OSError as e:
         return End(FAILED, _unwritable(e))
-    except Exception as e:
+    except Exception as e:  # noqa: BLE001
         # a fault of ours must end like any other run: said, saved, with an exit code
         traceback.print_exc()
         return End(FAILED, f"internal error in {_where(plan)}: {e!r}")

@@ -20,8 +20,10 @@ def write_atomic(path: Path, text: str) -> None:
             f.flush()
             os.fsync(f.fileno())
         aside.replace(path)
-    except BaseException:
+    except BaseException as e:
         aside.unlink(missing_ok=True)
+        if isinstance(e, OSError):
+            e.filename = str(path)  # a full disk names no file, and nobody knows the one aside
         raise
 
 

@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
     # if it is there, to check internationalised web addresses; no notebook format has any
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     # not at the top: papermill takes a second to import, and a SIGTERM in it must not be lost
-    from madang.execution import refuse, run  # noqa: PLC0415
+    from madang.execution import refuse, run
 
     if len(arguments) != 1:
         refuse("usage: python -m madang.runner JOB.json")

@@ -86,6 +86,7 @@ int fake_vanish(const char *uuid) {
 }
 
 void fake_lose(uint card, int lost) { cards[card].lost = lost; }
+void fake_reload(void) { opened = 0; }  /* the driver is loaded anew: old sessions are void */
 int fake_empty_instance(const char *uuid) {  /* a crash between the two creations */
   Instance *i = by_uuid(uuid);
   if (i) i->filled = 0;
@@ -216,7 +217,7 @@ int nvmlDeviceGetComputeRunningProcesses_v3(void *d, uint *n, Process *out) {
 }
 int nvmlDeviceGetComputeRunningProcesses_v2(void *d, uint *n, Process *out) { ON_ANY(d); return processes(d, n, out); }
 
-static const Profile *profile_by(Card *c, int kind, uint id) {  /* kind -1: by id */
+static const Profile *profile_by(Card *c, int kind, uint id) {  /* by id where kind is -1 */
   for (int p = 0; p < 7; p++) {
     const Profile *x = &c->model->profiles[p];
     if (kind >= 0 ? x->kind == kind : x->id == id) return x;

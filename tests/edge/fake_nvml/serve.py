@@ -17,7 +17,7 @@ def main() -> None:
     fake = ctypes.CDLL("libnvidia-ml.so.1")
     while True:
         try:
-            name, args = pickle.load(sys.stdin.buffer)
+            name, args = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
         except EOFError:
             return
         try:
@@ -30,7 +30,7 @@ def main() -> None:
                 answer = ("value", getattr(real, name)(*args))
         except Refusal as e:
             answer = (type(e), (e.message, e.reason, e.status))
-        except Exception as e:
+        except Exception as e:  # noqa: BLE001 - whatever it is, the test shall see it
             answer = (type(e), str(e))
         pickle.dump(answer, sys.stdout.buffer)
         sys.stdout.buffer.flush()

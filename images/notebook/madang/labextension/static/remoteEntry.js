@@ -51,6 +51,16 @@
     node.setAttribute('aria-label', `${say.slice}: ${text}`);
   };
 
+  // Fill the item in; never throws.
+  const show = async (item, serverConnection, settings) => {
+    try {
+      describe(item.node, await lease(serverConnection, settings));
+    } catch (error) {
+      console.warn(error);
+      item.node.textContent = words().lost;
+    }
+  };
+
   const activate = async (app, statusBar) => {
     const {Widget} = await lab('@lumino/widgets');
     const {ServerConnection} = await lab('@jupyterlab/services');
@@ -62,14 +72,9 @@
     if (statusBar) {
       statusBar.registerStatusItem(`${NAME}:slice`, {item, align: 'left', rank: 0});
     }
-    // After restored: by then Lab has set the language of the document.
-    await app.restored;
-    try {
-      describe(item.node, await lease(ServerConnection, app.serviceManager.serverSettings));
-    } catch (error) {
-      console.warn(error);
-      item.node.textContent = words().lost;
-    }
+    // After restored: by then Lab has set the language of the document. Not
+    // awaited: Lab is restored only when every plugin has activated.
+    app.restored.then(() => show(item, ServerConnection, app.serviceManager.serverSettings));
   };
 
   const extension = async () => {

@@ -1,0 +1,103 @@
+"""A real installation and a real Chromium; a failing test shows both their stories."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.workspace import Workspace, workspace
+
+CARDS = json.dumps(["A100-40:3g.20gb,1g.5gb,1g.5gb"])
+SHOTS = Path(os.environ.get("MADANG_SCREENSHOTS", "/tmp/madang-screenshots"))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """One installation for a module's tests: a 3g.20gb and two 1g.5gb."""
+    folder = tmp_path_factory.mktemp("place")
+    with workspace(folder, f"mt-{os.getpid()}", CARDS) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium; Playwright's own where the distribution's is a snap (Ubuntu)."""
+    with sync_playwright() as player:
+        found = shutil.which("chromium")
+        opened = player.chromium.launch(
+            executable_path=found, args=["--no-sandbox", "--disable-background-networking"]
+        )
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def person(
+    browser: Browser, place: Workspace, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Page]]:
+    """`person(name, locale=…)`: a logged-in page of somebody's own browser."""
+    contexts = []
+
+    def log_in(name: str, locale: str = "en-US", **rest: object) -> Page:
+        context = browser.new_context(
+            locale=locale, base_url=place.url, viewport={"width": 1280, "height": 800}, **rest
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.goto("/hub/login")
+        page.fill("#username_input", name)
+        page.fill("#password_input", place.password(name))
+        page.click("#login_submit")
+        page.wait_for_url("**/hub/**")
+        return page
+
+    yield log_in
+    failed = getattr(request.node, "failed", False)
+    for i, context in enumerate(contexts):
+        for page in context.pages:
+            if failed:
+                shot(page, f"failed-{request.node.name}-{i}")
+        context.close()
+    if failed:
+        print(place.story())
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    outcome = yield
+    if outcome.get_result().failed:  # type: ignore[attr-defined]
+        item.failed = True  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def nobody_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each test of the module begins with all slices free."""
+    yield
+    if "place" not in request.fixturenames:
+        return
+    everybody_out(request.getfixturevalue("place"))
+
+
+def everybody_out(place: Workspace) -> None:
+    """End every lease and wait until each slice is free again."""
+    from tests.workspace import wait_for
+
+    def out() -> bool:
+        for lease in place.rest("GET", "leases").json():
+            place.rest("DELETE", f"leases/{lease['id']}")
+        return {s["state"] for s in place.rest("GET", "slices").json()} == {"free"}
+
+    wait_for(out, timeout=90, every=1, why="every slice free")
+
+
+def shot(page: Page, name: str) -> Path:
+    """A screenshot to look at."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    path = SHOTS / f"{name}.png"
+    page.screenshot(path=str(path), full_page=False)
+    return path

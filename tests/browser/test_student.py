@@ -1,0 +1,167 @@
+"""The whole way in a real browser: login, card, Lab on exactly one slice, the line, a restart."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import shot
+from tests.workspace import Workspace, wait_for
+
+Person = Callable[..., Page]
+pytestmark = pytest.mark.timeout(600)
+
+
+def choose(page: Page, profile: str) -> None:
+    """Pick a card and start."""
+    page.goto("/hub/spawn")
+    name = "CPU only" if profile == "cpu" else re.compile(rf"^{re.escape(profile)}")
+    page.get_by_role("radio", name=name).check()
+    page.locator("#spawn_form button[type=submit]").click()
+
+
+def lab(page: Page) -> None:
+    """Wait until JupyterLab is there."""
+    page.wait_for_url("**/user/*/lab**", timeout=120_000)
+    page.wait_for_selector("#jp-main-statusbar", timeout=120_000)
+
+
+def held(place: Workspace, user: str) -> dict[str, Any]:
+    """The one live lease of somebody."""
+    found = [x for x in place.rest("GET", "leases").json() if x["user"] == user]
+    assert len(found) == 1, found
+    return dict(found[0])
+
+
+def inside(place: Workspace, user: str, command: str) -> str:
+    """A command in somebody's container, as they would type it in a terminal."""
+    container = next(c for c in place.containers() if c.labels["madang.user"] == user)
+    done = container.exec_run(["sh", "-c", command])
+    return str(done.output.decode())
+
+
+def test_a_student_gets_lab_on_exactly_one_slice(place: Workspace, person: Person) -> None:
+    page = person("student1")
+    page.goto("/hub/spawn")
+    shot(page, "form-en")
+    expect(page.get_by_text("1 of 1 free now")).to_be_visible()
+    choose(page, "3g.20gb")
+    lab(page)
+    expect(page.locator("#madang-slice")).to_contain_text("3g.20gb")
+    uuid = next(
+        s["uuid"] for s in place.rest("GET", "slices").json() if s["profile"] == "3g.20gb"
+    )
+    listed = inside(place, "student1", "nvidia-smi -L")
+    assert re.findall(r"MIG-[0-9a-f-]+", listed) == [uuid], listed
+    assert place.devices() == {uuid: [f"{place.name}-student1"]}
+    assert inside(place, "student1", "id -u").strip() == "1000"
+    assert inside(place, "student1", "python -c 'import torch; print(torch.__version__)'").startswith("2.")
+
+
+def test_the_demo_notebook_runs_top_to_bottom_and_the_home_persists(
+    place: Workspace, person: Person
+) -> None:
+    page = person("student2")
+    choose(page, "1g.5gb")
+    lab(page)
+    page.goto("/user/student2/lab/tree/welcome/welcome.ipynb")
+    page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=60_000)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    figure = page.locator(".jp-NotebookPanel .jp-OutputArea-output img").first
+    expect(figure).to_be_attached(timeout=180_000)
+    assert page.locator(".jp-NotebookPanel [data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+    shot(page, "lab-welcome")
+    inside(place, "student2", "echo mine > ~/kept.txt")
+    place.rest("DELETE", f"leases/{held(place, 'student2')['id']}")
+    wait_for(lambda: not place.containers(), timeout=60, why="the server is gone")
+    choose(page, "cpu")
+    lab(page)
+    assert inside(place, "student2", "cat ~/kept.txt").strip() == "mine"
+    assert "none" in inside(place, "student2", "nvidia-smi -L 2>&1 || echo none")
+
+
+def test_korean_where_the_browser_asks_for_it(place: Workspace, person: Person) -> None:
+    page = person("student3", locale="ko-KR")
+    page.goto("/hub/spawn")
+    shot(page, "form-ko")
+    expect(page.get_by_role("button", name="시작")).to_be_visible()
+    page.get_by_role("radio", name=re.compile("^1g.5gb")).check()
+    page.locator("#spawn_form button[type=submit]").click()
+    lab(page)
+    expect(page.get_by_role("menuitem", name="파일")).to_be_visible(timeout=60_000)
+    shot(page, "lab-ko")
+
+
+def test_the_line_shows_ones_place_and_can_be_left(place: Workspace, person: Person) -> None:
+    first = place.student("student1")
+    first.start("3g.20gb")
+    wait_for(first.ready, timeout=120)
+    page = person("student4")
+    choose(page, "3g.20gb")
+    expect(page.locator("#progress-message")).to_contain_text("number 1", timeout=30_000)
+    expect(page.locator("#progress-message")).to_contain_text("1 of 1")
+    shot(page, "pending-en")
+    assert [x["user"] for x in place.rest("GET", "line").json()] == ["student4"]
+    page.get_by_role("button", name="Cancel").click()
+    page.wait_for_url("**/hub/spawn/**")
+    wait_for(lambda: place.rest("GET", "line").json() == [], why="the line is empty")
+
+
+def test_a_restart_of_the_hub_keeps_the_place_in_the_line(place: Workspace, person: Person) -> None:
+    first = place.student("student1")
+    first.start("3g.20gb")
+    wait_for(first.ready, timeout=120)
+    second, third = person("student5"), person("student6", locale="ko-KR")
+    choose(second, "3g.20gb")
+    expect(second.locator("#progress-message")).to_contain_text("number 1", timeout=30_000)
+    choose(third, "3g.20gb")
+    expect(third.locator("#progress-message")).to_contain_text("2", timeout=30_000)
+    shot(third, "pending-ko")
+    place.kill("jupyterhub")
+    expect(second.locator("#progress-message")).to_contain_text("restarts", timeout=60_000)
+    shot(second, "pending-restart")
+    place.wait_healthy()
+    assert first.ready(), "the running server is still there"
+    line = place.rest("GET", "line").json()
+    assert [x["user"] for x in line] == ["student5", "student6"]
+    first.stop()
+    lab(second)
+    expect(second.locator("#madang-slice")).to_contain_text("3g.20gb")
+    assert [x["user"] for x in place.rest("GET", "line").json()] == ["student6"]
+
+
+def test_a_run_from_a_terminal_in_lab(place: Workspace, person: Person) -> None:
+    page = person("student1")
+    choose(page, "cpu")
+    lab(page)
+    said = inside(
+        place, "student1",
+        "cd && madang run submit nightly/digits-cnn.ipynb -p epochs=2 --profile 1g.5gb; echo exit $?",
+    )
+    assert said.rstrip().endswith("exit 0"), said
+    folder = inside(place, "student1", "ls -d ~/runs/*digits-cnn*").strip()
+    record = inside(place, "student1", f"cat {folder}/run.json")
+    assert '"succeeded"' in record and '"epochs": 2' in record
+    table = inside(place, "student1", "madang run list")
+    assert "succeeded" in table, table
+
+
+def test_the_live_page_shows_the_slices_and_no_names(place: Workspace, person: Person) -> None:
+    first = place.student("student1")
+    first.start("3g.20gb")
+    wait_for(first.ready, timeout=120)
+    page = person("student2")
+    page.goto("/services/madang/")
+    expect(page.locator("#gpus")).to_contain_text("3g.20gb", timeout=30_000)
+    expect(page.locator("#gpus")).to_contain_text("held")
+    assert "student1" not in page.content()
+    shot(page, "page-student")
+    boss = person("operator")
+    boss.goto("/services/madang/")
+    expect(boss.locator("#leases")).to_contain_text("student1", timeout=30_000)
+    first.stop()
+    expect(page.locator("#gpus")).not_to_contain_text("held", timeout=30_000)
+    shot(boss, "page-operator")

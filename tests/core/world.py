@@ -1,0 +1,305 @@
+"""A machine room that goes its own way, and a Madang that only hears of it.
+
+Hypothesis draws the order of everything and shrinks what fails; `storm` draws it by weight, fifty
+times as fast. The law is physical: no two containers ever run on one slice. What Madang knows comes
+late, twice, in part or not at all; what it decides is `step` and `policy.grants`.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from hub.core import lease as core
+from hub.core import policy
+from hub.core.lease import (
+    ARROWS,
+    Asked,
+    Ended,
+    Event,
+    Kind,
+    Limits,
+    Observed,
+    RemoveContainer,
+    Request,
+    Stage,
+    Started,
+    State,
+    Withdrawn,
+)
+from hub.core.mig import Slice, SliceKey
+
+LIMITS = Limits(timedelta(seconds=60), timedelta(seconds=10), timedelta(seconds=120))
+SMALL, BIG = "1g.5gb", "2g.10gb"
+SLICES = tuple(
+    Slice(SliceKey("node", "GPU-1", p, i), f"MIG-{i}", "A100", 0, 1, 1, 4864)
+    for i, p in enumerate([SMALL, SMALL, BIG])
+)
+SECONDS = (1, 1, 1, 3, 3, 9, 9, 15, 70, 130)
+PICK = st.integers(0, 999)
+ENDED = (Stage.RELEASED, Stage.WITHDRAWN)
+
+# how often each thing happens in a storm; what moves a lease on happens more often
+WEIGHTS = {
+    "time_passes": 20, "somebody_asks": 12, "the_policy_gives": 16, "it_is_ended": 8,
+    "it_is_withdrawn": 3, "a_start_is_told": 12, "a_container_is_removed": 10,
+    "a_start_begins": 14, "a_start_lands": 24, "a_container_exits": 5, "a_container_vanishes": 2,
+    "what_lingers_dies": 2, "a_foreign_process_comes_or_goes": 2, "a_slice_vanishes_or_returns": 1,
+    "a_look_is_taken": 16, "a_look_is_told": 20,
+}
+
+
+def storm(seed: int, *, days: int, steps: int = 80) -> None:
+    """`days` worlds of `steps` events each, checked after every event."""
+    luck = Random(seed)
+    names, weights = list(WEIGHTS), list(WEIGHTS.values())
+    for _ in range(days):
+        world = World()
+        world.begin()
+        for name in luck.choices(names, weights, k=steps):
+            getattr(world, name)(**_drawn(luck, name))
+            world.the_conservation_law_holds()
+            world.no_two_containers_run_on_one_slice()
+        world.teardown()
+
+
+def _drawn(luck: Random, name: str) -> dict[str, Any]:
+    often = luck.random() < 0.85
+    pick = luck.randrange(1000)
+    drawn: dict[str, dict[str, Any]] = {
+        "time_passes": {"seconds": luck.choice(SECONDS)},
+        "somebody_asks": {
+            "who": luck.randrange(4), "kind": luck.choice(list(Kind)),
+            "profile": luck.choice([SMALL, SMALL, BIG]),
+        },
+        "it_is_ended": {"pick": pick}, "it_is_withdrawn": {"pick": pick},
+        "a_start_is_told": {"pick": pick}, "a_start_begins": {"pick": pick},
+        "a_container_is_removed": {"pick": pick, "fails": not often},
+        "a_start_lands": {"pick": pick, "boots": luck.random() < 0.7},
+        "a_container_exits": {"pick": pick, "lingers": not often},
+        "a_container_vanishes": {"pick": pick},
+        "a_foreign_process_comes_or_goes": {"where": luck.choice(SLICES)},
+        "a_slice_vanishes_or_returns": {"where": luck.choice(SLICES)},
+        "a_look_is_taken": {"gpus": often, "docker": luck.random() < 0.85},
+        "a_look_is_told": {"pick": pick, "again": not often},
+    }
+    return drawn.get(name, {})
+
+
+class World(RuleBasedStateMachine):
+    """Every rule is something that happens in a day, in an order that nobody planned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = datetime(2026, 3, 2, tzinfo=UTC)
+        self.state = State(limits=LIMITS)
+        self.count = 0
+        self.granted: dict[str, SliceKey] = {}  # every grant there ever was
+        self.starting: dict[str, datetime] = {}  # a start under way, since
+        self.containers: dict[str, bool] = {}  # id → runs
+        self.booted: set[str] = set()
+        self.lingering: set[str] = set()  # exited, but a process is still on the slice
+        self.foreign: set[SliceKey] = set()
+        self.absent: set[SliceKey] = set()
+        self.looks: list[Observed] = []
+        self.removals: list[str] = []
+
+    # ---- what Madang does ------------------------------------------------------------------------
+
+    def tell(self, event: Event) -> None:
+        """One event through the one door, and everything that must hold of it."""
+        before = self.state
+        after, effects = core.step(before, event, self.now)
+        for id, x in after.leases.items():
+            was = before.leases.get(id)
+            if was is not None and was.stage is not x.stage:
+                assert x.stage in ARROWS[was.stage], (was, x)
+                assert x.stage is not Stage.RELEASED or self.proven(was, event), (was, event)
+                assert x.stage is not Stage.DRAINING or isinstance(
+                    event, Ended | Withdrawn
+                ) or self.seen_without(was, event), (was, event)
+        for effect in effects:
+            if isinstance(effect, RemoveContainer):
+                x = after.leases.get(effect.id)
+                assert x is None or x.stage not in (Stage.GRANTED, Stage.RUNNING), effect
+                self.removals.append(effect.id)
+        # the store does not load again what has ended
+        live = {k: x for k, x in after.leases.items() if x.stage not in ENDED}
+        self.state = replace(after, leases=live)
+
+    def proven(self, lease: core.Lease, event: Event) -> bool:
+        """A release needs one look, begun after the end, at both: no container, no process."""
+        assert isinstance(event, Observed)
+        assert event.containers is not None
+        assert event.slices is not None
+        assert lease.draining_at is not None
+        dirty = [s for s in event.slices if s.key == lease.slice and s.processes != ()]
+        runs = event.containers.get(lease.id, False)
+        return not runs and not dirty and event.at >= lease.draining_at
+
+    def seen_without(self, lease: core.Lease, event: Event) -> bool:
+        """Without anybody's word, a lease ends only when a look at Docker did not show it run."""
+        return (isinstance(event, Observed) and event.containers is not None
+                and not event.containers.get(lease.id))
+
+    @rule(seconds=st.sampled_from(SECONDS))
+    def time_passes(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    @rule(who=st.integers(0, 3), kind=st.sampled_from(Kind), profile=st.sampled_from([SMALL, BIG]))
+    def somebody_asks(self, who: int, kind: Kind, profile: str) -> None:
+        self.count += 1
+        name = f"{self.count:03}"
+        self.tell(Asked(Request(name, f"u{who}", kind, "", profile, "image", self.now)))
+
+    @rule()
+    def the_policy_gives(self) -> None:
+        for given in policy.grants(self.state, self.now):
+            on = [i for i, runs in self.containers.items() if runs]
+            there = [i for i in on if self.granted[i] == given.slice]
+            assert not there, f"{given} while {there} runs there"
+            assert given.slice not in self.granted_now(), given
+            self.granted[given.id] = given.slice
+            self.tell(given)
+
+    def granted_now(self) -> set[SliceKey]:
+        stages = {Stage.GRANTED, Stage.RUNNING, Stage.DRAINING, Stage.QUARANTINED}
+        return {x.slice for x in self.state.leases.values() if x.stage in stages and x.slice}
+
+    @rule(pick=PICK)
+    def it_is_ended(self, pick: int) -> None:
+        self.tell(Ended(f"{pick % (self.count + 2):03}", "stopped"))
+
+    @rule(pick=PICK)
+    def it_is_withdrawn(self, pick: int) -> None:
+        self.tell(Withdrawn(f"{pick % (self.count + 2):03}"))
+
+    @rule(pick=PICK)
+    def a_start_is_told(self, pick: int) -> None:
+        """Late, twice, or of a container that has gone since."""
+        if self.booted:
+            self.tell(Started(sorted(self.booted)[pick % len(self.booted)]))
+
+    @rule(pick=PICK, fails=st.booleans())
+    def a_container_is_removed(self, *, pick: int, fails: bool) -> None:
+        if self.removals and not fails:
+            self.lose(self.removals.pop(pick % len(self.removals)))
+
+    # ---- what the machine does -------------------------------------------------------------------
+
+    @rule(pick=PICK)
+    def a_start_begins(self, pick: int) -> None:
+        """`may_start` is asked right before Docker is."""
+        may = sorted(i for i, x in self.state.leases.items()
+                     if x.stage is Stage.GRANTED and i not in self.containers)
+        if may:
+            self.starting.setdefault(may[pick % len(may)], self.now)
+
+    @rule(pick=PICK, boots=st.booleans())
+    def a_start_lands(self, *, pick: int, boots: bool) -> None:
+        """Docker creates and starts within `settle`, or not at all: that is what it promises."""
+        if not self.starting:
+            return
+        id = sorted(self.starting)[pick % len(self.starting)]
+        in_time = self.now - self.starting[id] < LIMITS.settle
+        if in_time and not boots and id not in self.containers:
+            self.containers[id] = False
+            return
+        del self.starting[id]
+        if in_time and boots and id not in self.booted:
+            self.containers[id] = True
+            self.booted.add(id)
+
+    @rule(pick=PICK, lingers=st.booleans())
+    def a_container_exits(self, *, pick: int, lingers: bool) -> None:
+        on = sorted(i for i, runs in self.containers.items() if runs)
+        if on:
+            id = on[pick % len(on)]
+            self.containers[id] = False
+            if lingers:
+                self.lingering.add(id)
+
+    @rule(pick=PICK)
+    def a_container_vanishes(self, pick: int) -> None:
+        if self.containers:
+            self.lose(sorted(self.containers)[pick % len(self.containers)])
+
+    def lose(self, id: str) -> None:
+        self.containers.pop(id, None)
+        self.starting.pop(id, None)
+
+    @rule()
+    def what_lingers_dies(self) -> None:
+        self.lingering.clear()
+
+    @rule(where=st.sampled_from(SLICES))
+    def a_foreign_process_comes_or_goes(self, where: Slice) -> None:
+        self.foreign ^= {where.key}
+
+    @rule(where=st.sampled_from(SLICES))
+    def a_slice_vanishes_or_returns(self, where: Slice) -> None:
+        self.absent ^= {where.key}
+
+    @rule(gpus=st.sampled_from([True, True, True, False]),
+          docker=st.sampled_from([True, True, True, False]))
+    def a_look_is_taken(self, *, gpus: bool, docker: bool) -> None:
+        self.looks.append(Observed(
+            self.now, self.sample() if gpus else None, dict(self.containers) if docker else None
+        ))
+
+    def sample(self) -> tuple[Slice, ...]:
+        busy = {self.granted[i] for i, on in self.containers.items() if on} | self.foreign
+        busy |= {self.granted[i] for i in self.lingering}
+        return tuple(
+            replace(s, processes=(7,) if s.key in busy else ())
+            for s in SLICES if s.key not in self.absent
+        )
+
+    @rule(pick=PICK, again=st.booleans())
+    def a_look_is_told(self, *, pick: int, again: bool) -> None:
+        """In any order, also twice; a look older than half a minute has timed out."""
+        fresh = [x for x in self.looks if self.now - x.at <= timedelta(seconds=30)]
+        self.looks = fresh
+        if fresh:
+            look = fresh[pick % len(fresh)]
+            self.tell(look)
+            if not again:
+                self.looks.remove(look)
+
+    @initialize()
+    def begin(self) -> None:
+        self.tell(Observed(self.now, SLICES, {}))
+
+    # ---- what must hold --------------------------------------------------------------------------
+
+    @invariant()
+    def the_conservation_law_holds(self) -> None:
+        core.check(self.state)
+
+    @invariant()
+    def no_two_containers_run_on_one_slice(self) -> None:
+        on = [self.granted[i] for i, runs in self.containers.items() if runs]
+        assert len(on) == len(set(on)), (self.containers, self.granted)
+
+    def teardown(self) -> None:
+        """Nothing stays held by nobody: once all is over and seen, every slice is free again."""
+        for id in list(self.state.leases):
+            self.tell(Ended(id, "the day is over"))
+        self.now += timedelta(seconds=30)
+        for id in self.containers:
+            self.containers[id] = False
+        self.starting.clear()
+        self.lingering.clear()
+        self.foreign.clear()
+        self.absent.clear()
+        for _ in range(2):
+            self.tell(Observed(self.now, self.sample(), dict(self.containers)))
+            for id in self.removals:
+                self.lose(id)
+        core.check(self.state)
+        assert not self.containers, f"left behind: {self.containers}"
+        assert [x.stage for x in self.state.leases.values() if x.holds] == []
+        assert len(self.state.free()) == len(SLICES)

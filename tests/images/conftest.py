@@ -1,0 +1,15 @@
+"""What the tests of the image share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.images.bench import Bench
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.close()
