@@ -76,7 +76,6 @@ c.JupyterHub.load_roles = [
         "services": [SERVICE],
         "scopes": [
             "list:users", "read:servers", "start:servers", "delete:servers",  # resume and stop
-            "admin:users", "admin:groups", "read:users:groups",  # a new roster
         ],
     },
 ]

@@ -19,7 +19,7 @@ from typing import Any
 from hub import metrics
 from hub.broker import Broker
 from hub.core.lease import Kind, Lease, Stage
-from hub.core.runs import Run, RunStage, Submission, message_of, new_run, outcome, progress_of
+from hub.core.runs import OPEN_RUNS, Run, RunStage, Submission, message_of, new_run, outcome, progress_of
 from hub.edge.engine import Container, ContainerSpec
 from hub.errors import NotFound, Refusal, Unavailable, Unknown
 
@@ -27,6 +27,7 @@ log = logging.getLogger("madang.batch")
 JOB = "/run/madang/job.json"
 INPUT = "/run/madang/input.ipynb"
 # after its own time-out the runner still saves; then it is stopped from outside
+_MOST = 10_000  # open runs looked at in one tick; the newest, should there ever be more
 _OVERTIME = timedelta(seconds=60)
 
 
@@ -129,8 +130,7 @@ class Batch:
 
     def tick(self) -> None:
         """Move every run that has not ended by what its lease and its container show."""
-        with self._store.write() as unit:
-            runs = list(unit.runs.values())
+        runs = self._store.runs(user=None, limit=_MOST, stages=OPEN_RUNS)
         if not runs:
             return
         try:
@@ -138,8 +138,13 @@ class Batch:
         except (Unknown, Unavailable):
             return
         for run in runs:
-            if run.id not in self._busy:
+            if run.id in self._busy:
+                continue
+            try:
                 self._move(run, containers.get(run.id))
+            except (Unknown, Unavailable, OSError) as e:
+                # one run's trouble (its log cannot be read or kept) must not hold up the others
+                log.warning("run %s is looked at again later: %s", run.id, e)
 
     def _move(self, run: Run, container: Container | None) -> None:
         if container is not None:

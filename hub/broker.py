@@ -9,7 +9,7 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from hub import metrics
 from hub.config import Settings
@@ -24,9 +24,10 @@ from hub.core.policy import Offer, Place
 from hub.core.roster import Member
 from hub.edge.engine import Network
 from hub.edges import Edges, open_edges
-from hub.errors import BadInput, NotFound, Unavailable, Unknown
+from hub.errors import BadInput, NotFound, Refusal, Unavailable, Unknown
 
 log = logging.getLogger("madang.broker")
+_GUARD = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Broker:
         self.settings = settings
         self.edges = edges
         self._clock = clock
-        self._network: Network | None = None
+        self._guarded = datetime.min.replace(tzinfo=UTC)
 
     # ---- asking ----------------------------------------------------------------------------
 
@@ -150,7 +151,7 @@ class Broker:
         return tuple(self.edges.store.members())
 
     def set_members(self, members: tuple[Member, ...]) -> None:
-        """Replace the roster, and let the hub know the new people.
+        """Replace the roster; logins and roles follow it at once.
 
         Raises:
             Unavailable: the store does not answer (nothing was changed).
@@ -174,6 +175,7 @@ class Broker:
         metrics.granted(before, state)
         for effect in effects:
             self._act(effect)
+        self._guard_network(at)
 
     def resume(self) -> bool:
         """Have the hub start again the servers of those who wait or were just granted a slice.
@@ -184,10 +186,8 @@ class Broker:
         try:
             known = self.edges.hub.servers()
             for lease in self._servers_to_resume():
-                owner = (lease.request.user, lease.request.name)
-                if owner not in known:
-                    self.edges.hub.start_server(*owner, dict(lease.request.options))
-                    log.info("asked the hub again for %s's server", lease.request.user)
+                if (lease.request.user, lease.request.name) not in known:
+                    self._start_again(lease)
         except (Unknown, Unavailable) as e:
             log.info("the hub does not take servers yet: %s", e)
             return False
@@ -199,12 +199,12 @@ class Broker:
         Raises:
             Unavailable: Docker or iptables does not answer.
         """
-        self._network = self.edges.engine.ensure_network()
+        made = self.edges.engine.ensure_network()
         self.edges.firewall.ensure(
-            bridge=self._network.bridge, gateway=self._network.gateway,
-            ports=(self.settings.hub_port, self.settings.service_port), deny=self.settings.deny,
+            bridge=made.bridge, gateway=made.gateway, deny=self.settings.deny,
+            ports=(self.settings.hub_port, self.settings.service_port),
         )
-        return self._network
+        return made
 
     def container_options(self, lease: Lease | None, *, user: str, kind: Kind) -> ContainerOptions:
         """What a container of this lease gets; None is a container without a slice.
@@ -212,7 +212,7 @@ class Broker:
         Raises:
             Unavailable: the slice's instance is gone (its card was cut anew), or Docker is away.
         """
-        network = self._network or self.network()
+        network = self.network()  # each time: no container runs behind a flushed firewall
         found = slice_of(self.edges.store.read(), lease)
         return container_options(
             self.settings, lease, found, user=user, kind=kind, network=network,
@@ -239,6 +239,10 @@ class Broker:
             log.info("removing the container of lease %s: %s", effect.id, effect.why)
             try:
                 self._keep_last_words(effect.id)
+            except (Unknown, Unavailable, OSError) as e:
+                # a full disk must not keep a container, and with it a slice, for ever
+                log.warning("the last words of lease %s are lost: %s", effect.id, e)
+            try:
                 self.edges.engine.remove(effect.id)
             except (Unknown, Unavailable) as e:
                 log.warning("container of lease %s stays for now: %s", effect.id, e)
@@ -255,6 +259,16 @@ class Broker:
             path = folder / f"{id}.log"
             path.write_bytes(text)
             path.chmod(0o600)
+
+    def _guard_network(self, now: datetime) -> None:
+        """Once a minute: a firewall that somebody flushed is put back."""
+        if now - self._guarded < _GUARD:
+            return
+        self._guarded = now
+        try:
+            self.network()
+        except Refusal as e:
+            log.error("containers may not be kept apart: %s", e.detail)
 
     def _sample(self) -> tuple[Slice, ...] | None:
         try:
@@ -276,6 +290,17 @@ class Broker:
             if c.lease:
                 running[c.lease] = running.get(c.lease, False) or c.running
         return running
+
+    def _start_again(self, lease: Lease) -> None:
+        owner = (lease.request.user, lease.request.name)
+        try:
+            self.edges.hub.start_server(*owner, dict(lease.request.options))
+        except (NotFound, BadInput) as e:
+            # the person is gone, or may not have this any more: nobody else waits behind it
+            log.warning("%s's server is not started again: %s", lease.request.user, e)
+            self.withdraw(lease.id, f"could not be started again: {e}")
+        else:
+            log.info("asked the hub again for %s's server", lease.request.user)
 
     def _servers_to_resume(self) -> list[Lease]:
         return [

@@ -31,9 +31,10 @@ class RunStage(StrEnum):
     LOST = "lost"
 
 
-DONE = frozenset(RunStage) - {
-    RunStage.WAITING, RunStage.STARTING, RunStage.RUNNING, RunStage.STOPPING
-}
+OPEN_RUNS = frozenset(
+    {RunStage.WAITING, RunStage.STARTING, RunStage.RUNNING, RunStage.STOPPING}
+)
+DONE = frozenset(RunStage) - OPEN_RUNS
 
 
 @dataclass(frozen=True)

@@ -231,6 +231,7 @@ def cancel(id: RunId, caller: ApiCaller, use: Use) -> Run:
 
 # ---- live ---------------------------------------------------------------------------------------
 
+
 @router.get("/runs/{id}/events", response_model=None, responses=_as("text/event-stream"))
 def run_events(id: RunId, request: Request, caller: ApiCaller, use: Use) -> StreamingResponse:
     """Server-sent events: `run` (a Run) on change, `log` (a JSON string) as printed, `end`."""

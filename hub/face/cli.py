@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 from madang import cli as rest
-from madang.client import Problem
+from madang.client import Problem, configure
 
 from hub import config, upkeep
 from hub import doctor as checks
@@ -69,15 +69,12 @@ def _settings() -> Settings:
 
 def _offer_operator_token() -> None:
     """Let the REST verbs speak as the operator, where this person may read the operator's token."""
-    if os.environ.get("MADANG_TOKEN") or os.environ.get("JUPYTERHUB_API_TOKEN"):
-        return
     try:
         settings = _settings()
         token = keys.path(settings, "operator.token").read_text().strip()
     except (OSError, Refusal):
         return  # nothing is lost: a REST verb says itself what it lacks, a host verb needs none
-    os.environ["MADANG_TOKEN"] = token
-    os.environ.setdefault("MADANG_API", f"{programs.url(settings)}/services/madang/api")
+    configure(f"{programs.url(settings)}/services/madang/api", token)
 
 
 # ---- running ---------------------------------------------------------------------------------
@@ -98,9 +95,6 @@ def serve(
     if detach:
         _detach(settings)
         return
-    # the children read the token from its file; in their environment it would only be seen
-    os.environ.pop("MADANG_TOKEN", None)
-    os.environ.pop("MADANG_API", None)
     keys.ensure(settings)
     supervisor.serve(settings, named, prepare=lambda: upkeep.prepare(settings))
 

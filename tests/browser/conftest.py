@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.workspace import Workspace, workspace
+from tests.workspace import Workspace, wait_for, workspace
 
 CARDS = json.dumps(["A100-40:3g.20gb,1g.5gb,1g.5gb"])
 SHOTS = Path(os.environ.get("MADANG_SCREENSHOTS", "/tmp/madang-screenshots"))
@@ -84,15 +84,19 @@ def nobody_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def everybody_out(place: Workspace) -> None:
-    """End every lease and wait until each slice is free again."""
-    from tests.workspace import wait_for
+    """Stop every server, end every lease, and wait until each slice is free again."""
+    boss = place.student("operator")
 
     def out() -> bool:
+        for user in boss.api("GET", "/users?state=active").json():
+            boss.api("DELETE", f"/users/{user['name']}/server")
         for lease in place.rest("GET", "leases").json():
             place.rest("DELETE", f"leases/{lease['id']}")
-        return {s["state"] for s in place.rest("GET", "slices").json()} == {"free"}
+        slices = {s["state"] for s in place.rest("GET", "slices").json()}
+        return slices == {"free"} and not place.containers()
 
-    wait_for(out, timeout=90, every=1, why="every slice free")
+    place.wait_healthy()
+    wait_for(out, timeout=120, every=1, why="every slice free")
 
 
 def shot(page: Page, name: str) -> Path:

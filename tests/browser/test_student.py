@@ -66,8 +66,10 @@ def test_the_demo_notebook_runs_top_to_bottom_and_the_home_persists(
     page = person("student2")
     choose(page, "1g.5gb")
     lab(page)
-    page.goto("/user/student2/lab/tree/welcome/welcome.ipynb")
+    page.goto("/user/student2/lab/tree/notebooks/welcome/welcome.ipynb")
     page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=60_000)
+    # clicked before the session is there, Run All asks for a kernel
+    expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     figure = page.locator(".jp-NotebookPanel .jp-OutputArea-output img").first
@@ -139,7 +141,7 @@ def test_a_run_from_a_terminal_in_lab(place: Workspace, person: Person) -> None:
     lab(page)
     said = inside(
         place, "student1",
-        "cd && madang run submit nightly/digits-cnn.ipynb -p epochs=2 --profile 1g.5gb; echo exit $?",
+        "cd && madang run submit notebooks/nightly/digits-cnn.ipynb -p epochs=2 --profile 1g.5gb; echo exit $?",
     )
     assert said.rstrip().endswith("exit 0"), said
     folder = inside(place, "student1", "ls -d ~/runs/*digits-cnn*").strip()

@@ -44,7 +44,7 @@ class Person:
     def post_form(self, **fields: str) -> httpx.Response:
         """Fill in the form as a browser does; follows to the page that comes then."""
         self.http.get("/hub/spawn")
-        return self.http.post("/hub/spawn", params={"_xsrf": self.xsrf()}, data=fields)
+        return self.http.post("/hub/spawn", data={"_xsrf": self.xsrf(), **fields})
 
     def stop(self) -> httpx.Response:
         return self.api("DELETE", f"/users/{self.name}/server")

@@ -27,6 +27,14 @@ HOST_TOKEN = "host-token-for-this-test-only"
 CONFIG = '''
 import sys
 from jupyterhub.proxy import Proxy
+from jupyterhub.services import service
+from traitlets import Integer
+
+class Quick(service._ServiceSpawner):
+    """Looks after its process every second; the hub's own does every 30, and takes no setting."""
+    poll_interval = Integer(1)
+
+service._ServiceSpawner = Quick
 
 class NoProxy(Proxy):
     """Routes that nobody needs."""
@@ -89,6 +97,7 @@ class RealHub:
         self.front, self.hub, self.service = free_port(), free_port(), free_port()
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
+        self._starts = 0
         self.log = folder / "hub.log"
         settings = Settings(data=folder / "data", gpus="simulated", simulated_dir=folder / "cards")
         environment = {
@@ -106,13 +115,14 @@ class RealHub:
         ))
 
     def start(self) -> None:
+        self._starts += 1
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "jupyterhub", "-f", str(self._folder / "config.py")],
                 cwd=self._folder, stdout=log, stderr=log,
                 env={k: v for k, v in os.environ.items() if not k.startswith("MADANG_")},
             )
-        until(self.up, "hub and service answer", timeout=60)
+        until(self.up, "hub and service answer", timeout=90)
 
     def kill(self) -> None:
         assert self._process
@@ -129,8 +139,10 @@ class RealHub:
 
     def up(self) -> bool:
         assert self._process
-        assert self._process.poll() is None, self.log.read_text()
-        return self.service_pid() > 0
+        text = self.log.read_text()
+        assert self._process.poll() is None, text
+        # before it says so it takes a service that dies for a reason to end itself
+        return text.count("JupyterHub is now running") == self._starts and self.service_pid() > 0
 
     def service_pid(self) -> int:
         """The process that answers on the service's port; 0 when none does."""

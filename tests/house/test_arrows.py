@@ -31,6 +31,7 @@ _FACE_LIBRARY = {
 _IMAGE_LIBRARY = {
     "httpx", "typer", "rich", "papermill", "nbclient", "nbformat", "jupyter_client",
     "jupyter_server", "jupyter_scheduler", "tornado", "traitlets", "click",
+    "yaml", "zmq",
 }
 
 

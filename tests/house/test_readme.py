@@ -2,8 +2,8 @@
 
 import re
 import tomllib
+from typing import Any
 
-import click
 import pytest
 import typer
 
@@ -15,10 +15,9 @@ from tests.house.sources import ROOT
 README = tables.README.read_text()
 
 
-def verbs(command: click.Command, name: str) -> list[str]:
-    if isinstance(command, click.Group):
-        return [x for k, v in command.commands.items() for x in verbs(v, f"{name} {k}")]
-    return [name]
+def verbs(command: Any, name: str) -> list[str]:
+    below = getattr(command, "commands", None)  # typer's groups are no click.Group
+    return [x for k, v in below.items() for x in verbs(v, f"{name} {k}")] if below else [name]
 
 
 def _told(verb: str) -> bool:

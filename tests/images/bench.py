@@ -94,7 +94,9 @@ class Bench:
         """Leave no process behind."""
         for child in self.children:
             child.kill()
-            child.communicate()
+            child.wait()
+            if child.stdout is not None:
+                child.stdout.close()
 
     def write(self, name: str, text: str) -> Path:
         path = self.home / name

@@ -3,12 +3,17 @@
   const words = JSON.parse(document.getElementById("pending").textContent);
   const part = (id) => document.getElementById(id);
   const RETRY = 2000; // ms between two tries while the hub is away
+  const WATCH = 8000; // ms between two looks while all seems well
+  const QUIET = 8000; // ms without an event after which the stream may be dead without telling
   const PATIENCE = 30; // tries for which a hub that is back may not know of the request yet
   const spawner = window.jhdata.base_url + "api/users/" + encodeURIComponent(words.user);
   let source = null;
   let unknown = 0;
   let over = false;
   let said = "";
+  let heard = Date.now();
+  let begun = null; // when the start that we listen to began
+  let looking = false;
 
   function show(content, isHtml) {
     if (content === said) return;
@@ -37,9 +42,12 @@
 
   function listen() {
     if (over) return;
+    looking = false;
+    heard = Date.now();
     source = new EventSource(words.progress);
     source.onmessage = (message) => {
       if (over) return;
+      heard = Date.now();
       unknown = 0;
       const event = JSON.parse(message.data);
       if (event.progress !== undefined) advance(event.progress);
@@ -60,14 +68,33 @@
     };
   }
 
+  async function ask() {
+    try {
+      return await fetch(spawner + "?_xsrf=" + window.jhdata.xsrf_token, { cache: "no-store" });
+    } catch {
+      return null; // the machine or the network is away
+    }
+  }
+
+  // The proxy keeps our stream open when the hub behind it has died: silence proves nothing.
+  async function watch() {
+    if (over || looking) return;
+    const answer = await ask();
+    if (over || looking) return;
+    const server = answer && answer.ok ? (await answer.json()).servers[words.server] : null;
+    const same = server && server.pending === "spawn" && (begun === null || begun === server.started);
+    if (same) {
+      begun = server.started;
+    } else {
+      source.close();
+      look();
+    }
+  }
+
   async function look() {
     if (over) return;
-    let answer = null;
-    try {
-      answer = await fetch(spawner + "?_xsrf=" + window.jhdata.xsrf_token, { cache: "no-store" });
-    } catch {
-      // the machine or the network is away
-    }
+    looking = true;
+    const answer = await ask();
     if (over) return;
     if (answer && (answer.status === 401 || answer.status === 403)) {
       window.location.reload(); // logged out: the hub asks for the login and comes back here
@@ -86,6 +113,7 @@
       window.location.reload();
     } else if (server && server.pending === "spawn") {
       if (said === words.restart) show(words.back, false);
+      begun = server.started;
       listen();
     } else if (unknown < PATIENCE) {
       // back from a restart, and the request is not taken up again yet; or a start has just failed
@@ -133,7 +161,16 @@
     listen();
   }
 
+  // The proxy does not always close a stream whose hub was killed: a quiet one is looked after.
+  setInterval(() => {
+    if (over || !source || source.readyState === EventSource.CLOSED) return;
+    if (Date.now() - heard < QUIET) return;
+    source.close();
+    look();
+  }, RETRY);
+
   part("cancel").addEventListener("click", cancel);
   listen();
+  setInterval(watch, WATCH);
   window._jupyterhub_page_loaded = true;
 })();

@@ -1,196 +1,208 @@
 """The command `madang`: slices, the line and runs, from a terminal in Lab or on the host.
 
 Exit codes of every command: 0 done; 2 refused, or a mistake in what was typed; 3 Madang is not
-reached. `madang run submit` and `madang run logs -f` end as the run did: 0 succeeded, 1 a cell
-raised, 75 interrupted or cancelled, 124 time-out, 137 out of memory or killed, 138 the kernel died.
+reached. `madang run submit` and `madang run logs -f` end as the run did: see `ENDS` in follow.py.
 """
 
-import ast
-import json
 import os
-import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from typer.core import TyperGroup
 
+from madang import follow, typed
 from madang.client import Client, Problem
+from madang.messages import t
+from madang.tables import show, show_json
+
+DETACHED = 130  # what a shell says of a command that was left with Ctrl-C
+_RUN_HELP = """Submit notebooks and follow them.
+
+\b
+Exit codes of `submit` and `logs -f`:
+    0  succeeded
+    1  a cell raised an error, or the result could not be saved
+    2  refused: no notebook, no such kernel, profile, image or parameter
+    3  Madang is not reached (a run that was submitted goes on)
+   75  cancelled or interrupted, after saving
+  124  it took longer than its time limit
+  130  you left with Ctrl-C; the run goes on
+  137  killed from outside, or out of memory
+  138  the kernel died
+"""
+
+
+class _Verbs(TyperGroup):
+    """Says a problem in one line, wherever the verbs are: in the image, or among the host's."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        """Run the verb; a problem ends it with its exit code, never with a traceback."""
+        try:
+            return super().invoke(ctx)
+        except Problem as e:
+            typer.echo(f"madang: {e}", err=True)
+            raise typer.Exit(e.code) from e
+
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-    help="Madang: slices of GPUs, the line, and runs of notebooks.",
+    cls=_Verbs, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    rich_markup_mode=None, help="Madang: slices of GPUs, the line, and runs of notebooks.",
 )
-run = typer.Typer(
-    no_args_is_help=True,
-    help="Submit notebooks and follow them.\n\nExit codes of submit and logs -f: 0 succeeded, "
-    "1 a cell raised, 2 refused, 3 Madang not reached, 75 interrupted or cancelled, "
-    "124 time-out, 137 out of memory or killed, 138 the kernel died.",
-)
-lease = typer.Typer(no_args_is_help=True, help="End a lease.")
-app.add_typer(run, name="run")
+run = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=_RUN_HELP)
+lease = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="End a lease.")
+app.add_typer(run, name="run", short_help="Submit notebooks and follow them.")
 app.add_typer(lease, name="lease")
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_ENDS = {
-    "succeeded": 0, "failed": 1, "cancelled": 75, "interrupted": 75, "timed-out": 124,
-    "out-of-memory": 137, "lost": 137, "kernel-died": 138,
-}
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RunId = Annotated[str, typer.Argument(metavar="ID", help="The run's id, or the beginning of it.")]
 
 
 def main() -> None:
-    """Run the command line; a problem is one line and its exit code, never a traceback."""
-    try:
-        app()
-    except Problem as e:
-        typer.echo(f"madang: {e}", err=True)
-        raise SystemExit(e.code) from e
+    """Run the command line."""
+    app()
 
 
 # ---- looking ------------------------------------------------------------------------------------
 
 
-def _show(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, as_json: bool, none: str) -> None:
-    """Rows as a table of `columns` (title → key), or as JSON with every key."""
-    if as_json:
-        print(json.dumps(rows, indent=1, ensure_ascii=False))
-        return
-    if not rows:
-        print(none)
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in columns:
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(row.get(key)) for key in columns.values()))
-    # a pipe has no width: cutting at 80 would hide what a script looks for
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
-
-
-def _cell(value: object) -> str:
-    if value is None or value == "":
-        return "–"
-    text = str(value)
-    return text[:16].replace("T", " ") if re.match(r"\d{4}-\d\d-\d\dT\d\d:", text) else text
-
-
 @app.command()
-def slices(json: JsonFlag = False) -> None:
+def slices(as_json: Json = False) -> None:
     """All slices: which are free, and whose the others are (operators)."""
     columns = {
         "GPU": "gpu_index", "PROFILE": "profile", "SLOT": "start", "STATE": "state",
         "MEMORY MiB": "memory_mib", "USED MiB": "used_mib", "USER": "user", "CARD": "gpu_name",
     }
-    _show(Client().call("GET", "slices"), columns, as_json=json, none="no slice has been seen yet")
+    found = Client().call("GET", "slices")
+    show(found, columns, as_json=as_json, none=t("no slice has been seen yet"))
 
 
 @app.command()
-def offers(json: JsonFlag = False) -> None:
+def offers(as_json: Json = False) -> None:
     """The sizes that can be asked for."""
     columns = {
         "PROFILE": "profile", "CARD": "gpu_name", "MEMORY MiB": "memory_mib", "FREE": "free",
         "OF": "total", "WAITING": "waiting",
     }
-    _show(Client().call("GET", "offers"), columns, as_json=json, none="no slice has been seen yet")
+    found = Client().call("GET", "offers")
+    show(found, columns, as_json=as_json, none=t("no slice has been seen yet"))
 
 
 @app.command()
 def leases(
-    json: JsonFlag = False,
-    all: Annotated[bool, typer.Option("--all", help="Ended ones too.")] = False,  # noqa: A002
+    as_json: Json = False,
+    ended: Annotated[bool, typer.Option("--all", help="Ended ones too.")] = False,
 ) -> None:
     """Your leases; an operator's are everybody's."""
     columns = {
         "ID": "id", "USER": "user", "KIND": "kind", "PROFILE": "profile", "STAGE": "stage",
         "SLICE": "slice", "SINCE": "asked_at", "CAUSE": "cause",
     }
-    found = Client().call("GET", "leases", params={"all": "true"} if all else {})
-    _show(found, columns, as_json=json, none="no leases")
+    found = Client().call("GET", "leases", params={"all": "true"} if ended else {})
+    show(found, columns, as_json=as_json, none=t("no leases"))
 
 
 @app.command()
-def line(json: JsonFlag = False) -> None:
+def line(as_json: Json = False) -> None:
     """Who waits, oldest first."""
     columns = {
-        "PLACE": "position", "PROFILE": "profile", "KIND": "kind", "USER": "user", "SINCE": "asked_at"
+        "PLACE": "position", "PROFILE": "profile", "KIND": "kind", "USER": "user",
+        "SINCE": "asked_at",
     }
-    _show(Client().call("GET", "line"), columns, as_json=json, none="nobody waits")
+    show(Client().call("GET", "line"), columns, as_json=as_json, none=t("nobody waits"))
 
 
 @app.command()
-def whoami(json: JsonFlag = False) -> None:
+def whoami(as_json: Json = False) -> None:
     """Who Madang takes you for."""
     me = Client().call("GET", "me")
-    _show([me], {"NAME": "name", "OPERATOR": "is_operator", "GROUPS": "groups"}, as_json=json, none="")
+    if as_json:
+        show_json(me)
+        return
+    columns = {"NAME": "name", "OPERATOR": "is_operator", "GROUPS": "groups"}
+    show([me], columns, as_json=False, none="")
 
 
 @lease.command("end")
-def lease_end(id: str) -> None:
+def lease_end(
+    id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False
+) -> None:
     """End a lease, or leave the line."""
-    ended = Client().call("DELETE", f"leases/{id}")
-    print(f"lease {ended['id']}: {ended['stage']}")
+    _changed("lease {id}: {stage}", Client().call("DELETE", f"leases/{id}"), as_json=as_json)
+
+
+def _changed(text: str, found: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        show_json(found)
+    else:
+        print(t(text, id=found["id"], stage=found["stage"]))
 
 
 # ---- runs ---------------------------------------------------------------------------------------
 
 
 @run.command("submit")
-def submit(  # noqa: PLR0913 - each is an option of the command
-    notebook: Path,
+def submit(  # noqa: PLR0913, PLR0917 - each is an option of the command
+    notebook: Annotated[Path, typer.Argument(metavar="NOTEBOOK")],
     profile: Annotated[str, typer.Option(help="Size of the slice; see `madang offers`.")],
     parameter: Annotated[list[str] | None, typer.Option(
-        "-p", "--parameter", help="NAME=VALUE; numbers, true, lists as in JSON or Python.")] = None,
+        "-p", "--parameter", metavar="NAME=VALUE",
+        help="Numbers, true, lists as in JSON or Python; all else is text.")] = None,
     parameters: Annotated[Path | None, typer.Option(
-        "-P", "--parameters", help="A JSON file of parameters.")] = None,
+        "-P", "--parameters", help="A JSON or YAML file of parameters.")] = None,
     image: Annotated[str, typer.Option(help="One of the allowed images.")] = "",
-    timeout: Annotated[str, typer.Option(help="Longest time: 90, 30m, 3h.")] = "",
+    timeout: Annotated[str, typer.Option(help="Longest time: 90, 30m, 3h, 1h30m.")] = "",
+    cwd: Annotated[str | None, typer.Option(
+        help="Folder in your home to run in. [default: the notebook's]")] = None,
     user: Annotated[str, typer.Option("--for", help="Whose run it is (operators).")] = "",
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not wait for it.")] = False,
-    json: JsonFlag = False,
+    detach: Annotated[bool, typer.Option(
+        "--detach", "--no-follow", "-d", help="Do not wait for it.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Run a notebook on a slice; waits in the line like everybody, and follows it to the end."""
+    """Run a notebook on a slice; it waits in the line like everybody, and you see it run."""
     client = Client()
     made = client.call("POST", "runs", json={
-        "notebook_name": notebook.name, "notebook": _notebook(notebook), "profile": profile,
-        "parameters": {**_file(parameters), **_pairs(parameter or [])}, "image": image,
-        "timeout": _seconds(timeout), "cwd": _inside_home(notebook), **({"user": user} if user else {}),
+        "notebook_name": notebook.name, "notebook": typed.notebook(notebook), "profile": profile,
+        "parameters": typed.parameters(parameters, parameter or []), "image": image,
+        "timeout": typed.seconds(timeout), "cwd": _folder(notebook) if cwd is None else cwd,
+        **({"user": user} if user else {}),
     })
-    if detach:
-        _show([made], _RUN_COLUMNS, as_json=json, none="")
+    if detach and as_json:
+        show_json(made)
         return
-    if not json:
-        typer.echo(f"run {made['id']}: outputs go to {made['folder']}")
-    raise typer.Exit(_follow(client, made["id"], quiet=json, as_json=json))
+    if not as_json:
+        text = t("run {id}: its output goes to {folder}", id=made["id"], folder=made["folder"])
+        typer.echo(text, err=not detach)
+    if not detach:
+        raise typer.Exit(_follow(client, made["id"], as_json=as_json))
 
 
-_RUN_COLUMNS = {
+_COLUMNS = {
     "ID": "id", "NOTEBOOK": "notebook", "USER": "user", "PROFILE": "profile", "STAGE": "stage",
-    "CELLS": "cells_text", "ASKED": "asked_at", "MESSAGE": "message",
+    "CELL": "cell", "ASKED": "asked_at", "MESSAGE": "message",
 }
 
 
 @run.command("list")
 def run_list(
-    json: JsonFlag = False,
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
+    as_json: Json = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
 ) -> None:
     """Your runs, newest first; an operator's are everybody's."""
     found = Client().call("GET", "runs", params={"limit": limit})
-    for x in found:
-        x["cells_text"] = f"{x['cells_done']}/{x['cells']}" if x["cells"] else ""
-    _show(found, _RUN_COLUMNS, as_json=json, none="no runs yet: madang run submit NOTEBOOK --profile …")
+    rows = found if as_json else [
+        x | {"cell": f"{x['cells_done']}/{x['cells']}" if x["cells"] else ""} for x in found
+    ]
+    none = t("no runs yet: madang run submit NOTEBOOK --profile …")
+    show(rows, _COLUMNS, as_json=as_json, none=none)
 
 
 @run.command("show")
-def show(id: str, json: JsonFlag = False) -> None:
+def run_show(id: RunId, as_json: Json = False) -> None:
     """Everything that is known of a run."""
     found = Client().call("GET", f"runs/{id}")
-    if json:
-        _show(found, {}, as_json=True, none="")
+    if as_json:
+        show_json(found)
         return
     for key, value in found.items():
         if value not in (None, "", {}):
@@ -198,134 +210,45 @@ def show(id: str, json: JsonFlag = False) -> None:
 
 
 @run.command("logs")
-def logs(id: str, follow: Annotated[bool, typer.Option("-f", "--follow")] = False) -> None:
+def run_logs(
+    id: RunId,
+    forward: Annotated[bool, typer.Option("-f", "--follow", help="Until it ends.")] = False,
+    as_json: Json = False,
+) -> None:
     """What a run has printed."""
     client = Client()
-    if follow:
-        raise typer.Exit(_follow(client, id))
-    print(client.text(f"runs/{id}/logs"), end="")
+    if forward:
+        raise typer.Exit(_follow(client, id, as_json=as_json))
+    text = client.text(f"runs/{id}/logs")
+    if as_json:
+        show_json(text)
+    else:
+        print(text, end="")
 
 
 @run.command("cancel")
-def cancel(id: str) -> None:
+def run_cancel(id: RunId, as_json: Json = False) -> None:
     """Take a run out of the line, or interrupt it: it saves what it has."""
-    found = Client().call("DELETE", f"runs/{id}")
-    print(f"run {found['id']}: {found['stage']}")
+    _changed("run {id}: {stage}", Client().call("DELETE", f"runs/{id}"), as_json=as_json)
 
 
-def _follow(client: Client, id: str, *, quiet: bool = False, as_json: bool = False) -> int:
-    """Print a run as it goes until it ends; its end as an exit code."""
-    found: dict[str, Any] = {"id": id, "stage": "", "message": ""}
-    say = _Teller(client, quiet=quiet)
+def _follow(client: Client, id: str, *, as_json: bool) -> int:
     try:
-        for event, data in client.events(f"runs/{id}/events"):
-            if event == "run":
-                found = data
-                say.stage(data)
-            elif event == "log" and not quiet:
-                say.log(data)
-            elif event == "end":
-                break
+        found = follow.follow(client, id, quiet=as_json)
     except KeyboardInterrupt:
-        typer.echo(
-            f"\nrun {id} goes on without you. Follow it: madang run logs -f {id}   "
-            f"End it: madang run cancel {id}", err=True,
-        )
-        return 130
-    if found["stage"] not in _ENDS:
-        found = client.call("GET", f"runs/{id}")
+        typer.echo("\n" + t(
+            "run {id} goes on without you. Follow it: madang run logs -f {id}   "
+            "End it: madang run cancel {id}", id=id,
+        ), err=True)
+        return DETACHED
     if as_json:
-        print(json.dumps(found, indent=1, ensure_ascii=False))
+        show_json(found)
     else:
-        typer.echo(f"run {found['id']}: {found['stage']}. {found['message']}".rstrip())
-    return _ENDS.get(found["stage"], 3)
+        typer.echo(follow.summary(found), err=True)
+    return follow.code_of(found)
 
 
-class _Teller:
-    """Says each change once: the place in the line, the stage, the cells, the log."""
-
-    def __init__(self, client: Client, *, quiet: bool) -> None:
-        self._client, self._quiet, self._last = client, quiet, ""
-
-    def stage(self, found: Mapping[str, Any]) -> None:
-        text = str(found["stage"])
-        if text == "waiting":
-            mine = [x for x in self._client.call("GET", "line") if x.get("id") == found["id"]]
-            text += f": number {mine[0]['position']} in the line" if mine else ""
-        elif found["cells"]:
-            text += f": cell {found['cells_done']}/{found['cells']}"
-        if text != self._last and not self._quiet:
-            typer.echo(f"[{text}]")
-        self._last = text
-
-    def log(self, text: str) -> None:
-        own = [x for x in text.splitlines(keepends=True) if not x.startswith("madang: cell ")]
-        sys.stdout.write("".join(own))
-        sys.stdout.flush()
-
-
-# ---- what was typed -----------------------------------------------------------------------------
-
-
-def _notebook(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as e:
-        raise Problem(f"there is no file {path}") from e
-    except (OSError, UnicodeDecodeError) as e:
-        raise Problem(f"cannot read {path}: {e}") from e
-    except json.JSONDecodeError as e:
-        raise Problem(f"{path} is not a notebook: not JSON (line {e.lineno}: {e.msg})") from e
-    if not isinstance(found, dict):
-        raise Problem(f"{path} is not a notebook: it holds no object")
-    return found
-
-
-def _file(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
-        raise Problem(f"cannot read parameters from {path}: {e}") from e
-    if not isinstance(found, dict):
-        raise Problem(f"{path} must hold one JSON object of names and values")
-    return found
-
-
-def _pairs(pairs: Sequence[str]) -> dict[str, Any]:
-    values = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or not name.isidentifier():
-            raise Problem(f"-p wants NAME=VALUE, not {pair!r}")
-        values[name] = _value(text)
-    return values
-
-
-def _value(text: str) -> Any:
-    """JSON, else a Python literal that JSON can hold, else the text itself."""
-    tries: tuple[Callable[[str], Any], ...] = (json.loads, ast.literal_eval)
-    for parse in tries:
-        try:
-            value = parse(text)
-            json.dumps(value)
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            continue
-        return value
-    return text
-
-
-def _seconds(text: str) -> int:
-    if not text:
-        return 0
-    found = re.fullmatch(r"(\d+)([smhd]?)", text)
-    if not found or not int(found[1]):
-        raise Problem(f"--timeout wants seconds or 30m, 3h, 1d, not {text!r}")
-    return int(found[1]) * _UNITS[found[2]]
-
-
-def _inside_home(notebook: Path) -> str:
+def _folder(notebook: Path) -> str:
     """The notebook's folder below the home; "" on the host, where homes are elsewhere."""
     home = Path(os.environ.get("HOME", "/"))
     folder = notebook.absolute().parent

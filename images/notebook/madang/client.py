@@ -7,7 +7,11 @@ from typing import Any
 
 import httpx
 
+from madang.messages import language, t
+
 _configured: dict[str, str] = {}
+UNREACHABLE = 3
+_QUIET = 60.0  # seconds; the service sends a sign of life every 15
 
 
 class Problem(Exception):
@@ -16,9 +20,6 @@ class Problem(Exception):
     def __init__(self, message: str, code: int = 2) -> None:
         super().__init__(message)
         self.code = code
-
-
-UNREACHABLE = 3
 
 
 def configure(api: str, token: str) -> None:
@@ -36,73 +37,80 @@ class Client:
     def __init__(self) -> None:
         env = os.environ
         api = env.get("MADANG_API") or _configured.get("api", "")
-        token = (
-            env.get("MADANG_TOKEN") or env.get("JUPYTERHUB_API_TOKEN") or _configured.get("token", "")
-        )
+        token = env.get("MADANG_TOKEN") or env.get("JUPYTERHUB_API_TOKEN")
+        token = token or _configured.get("token", "")
         if not api or not token:
-            raise Problem(
+            raise Problem(t(
                 "no access: run this in a terminal of your server, or set MADANG_API and "
-                "MADANG_TOKEN (on the host: as root, in the folder of Madang)", UNREACHABLE,
-            )
-        language = (env.get("MADANG_LANG") or env.get("LC_ALL") or env.get("LANG") or "en")[:2]
+                "MADANG_TOKEN (on the host: as root, in the folder of Madang)"
+            ), UNREACHABLE)
         self._api = api.rstrip("/")
         self._http = httpx.Client(
             timeout=httpx.Timeout(30, connect=10),
-            headers={"Authorization": f"Bearer {token}", "Accept-Language": language},
+            headers={"Authorization": f"Bearer {token}", "Accept-Language": language()},
         )
 
     def call(self, method: str, path: str, **rest: Any) -> Any:
         """The answer's JSON."""
-        return self._answer(method, path, **rest).json()
+        answer = self._answer(method, path, **rest)
+        try:
+            return answer.json()
+        except ValueError as e:
+            # a login page or a proxy's own, with status 200
+            raise self._away(f"{answer.headers.get('content-type', 'no type')}, not JSON") from e
 
     def text(self, path: str) -> str:
         """The answer's text."""
         return self._answer("GET", path).text
 
     def events(self, path: str) -> Iterator[tuple[str, Any]]:
-        """(event, data) of a stream until it ends; the read has no time limit but keep-alives."""
+        """(event, data) of a stream, from its beginning to its end."""
         try:
             with self._http.stream(
-                "GET", f"{self._api}/{path}", timeout=httpx.Timeout(60, connect=10)
+                "GET", f"{self._api}/{path}", timeout=httpx.Timeout(_QUIET, connect=10)
             ) as answer:
-                if answer.status_code >= 400:
+                if answer.is_error:
                     answer.read()
-                    _check(answer)
-                yield from _parse(answer.iter_lines())
+                    self._check(answer)
+                yield from parse(answer.iter_lines())
         except httpx.HTTPError as e:
-            raise Problem(f"the connection to Madang broke: {e}", UNREACHABLE) from e
+            raise self._away(e) from e
 
     def _answer(self, method: str, path: str, **rest: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, f"{self._api}/{path}", **rest)
-        except httpx.HTTPError as e:
-            raise Problem(
-                f"Madang does not answer at {self._api}: {e}. Is it running? (`make status`)",
-                UNREACHABLE,
-            ) from e
-        _check(answer)
+        except (httpx.HTTPError, httpx.InvalidURL) as e:
+            raise self._away(e) from e
+        self._check(answer)
         return answer
 
+    def _check(self, answer: httpx.Response) -> None:
+        if answer.is_success:
+            return
+        try:
+            message = answer.json()["error"]["message"]
+        except (ValueError, KeyError, TypeError) as e:
+            # not the service's word: the proxy says so while the service is away
+            raise self._away(f"HTTP {answer.status_code}") from e
+        raise Problem(message)
 
-def _check(answer: httpx.Response) -> None:
-    if answer.status_code < 400:
-        return
-    try:
-        message = answer.json()["error"]["message"]
-    except (ValueError, KeyError, TypeError):
-        # the proxy's own page while the service is away
-        message = f"HTTP {answer.status_code} from {answer.url}"
-    away = answer.status_code in (502, 503) and "error" not in answer.text[:20]
-    raise Problem(message, UNREACHABLE if away else 2)
+    def _away(self, error: object) -> Problem:
+        return Problem(t(
+            "Madang does not answer at {api}: {error}. Is it running? (on the host: madang status)",
+            api=self._api, error=str(error) or type(error).__name__,
+        ), UNREACHABLE)
 
 
-def _parse(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
+def parse(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
+    """Server-sent events out of lines; an event without a name is `message`."""
     event, data = "message", ""
     for line in lines:
-        if line.startswith("event:"):
-            event = line[6:].strip()
-        elif line.startswith("data:"):
-            data += line[5:].lstrip()
-        elif not line and (data or event != "message"):
-            yield event, json.loads(data) if data else None
+        field, _, text = line.partition(":")
+        if field == "event":
+            event = text.strip()
+        elif field == "data":
+            data += text
+        elif not line:
+            if data:
+                yield event, json.loads(data)
             event, data = "message", ""

@@ -90,7 +90,7 @@ def _run(job: Job, stop: Stop, echo: Echo, began: float) -> End:
     plan = Plan(
         output=folder / f"{job.name}.ipynb", stop=stop, echo=echo,
         deadline=began + job.timeout if job.timeout else None,
-        metadata={"run": job.id, "stage": "running", "message": "", "exit_code": None},
+        metadata={"run": job.id, "commit": job.record.get("commit"), "stage": "running"},
     )
     record = RunFile(job, folder, len(nb.cells))
     record.begin()

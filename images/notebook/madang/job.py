@@ -74,7 +74,7 @@ def _job(data: Mapping[str, Any]) -> Job:
         name=name,
         folder=_inside(data["folder"]),
         parameters=dict(data.get("parameters") or {}),
-        cwd=_inside(data["cwd"]) if data.get("cwd") else None,
+        cwd=_inside(data["cwd"], home=True) if data.get("cwd") else None,
         timeout=float(data.get("timeout") or 0),
         kernel=data.get("kernel"),
         resume=bool(data.get("resume")),
@@ -83,9 +83,10 @@ def _job(data: Mapping[str, Any]) -> Job:
     )
 
 
-def _inside(text: str) -> PurePosixPath:
+def _inside(text: str, *, home: bool = False) -> PurePosixPath:
+    """A path inside the home, or with `home` also the home itself (".")."""
     path = PurePosixPath(text)
-    if not path.parts or path.is_absolute() or ".." in path.parts:
+    if (not path.parts and not home) or path.is_absolute() or ".." in path.parts:
         raise BadJob(f"The folder {text!r} must lie inside the home.")
     return path
 

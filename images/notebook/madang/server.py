@@ -47,4 +47,4 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 def _load_jupyter_server_extension(app: ServerApp) -> None:
     path = url_path_join(app.web_app.settings["base_url"], "madang/lease")
-    app.web_app.add_handlers(".*$", [(path, LeaseHandler)])
+    app.web_app.add_handlers(".*$", [(path, LeaseHandler)])  # type: ignore[no-untyped-call]
