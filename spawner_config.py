@@ -13,7 +13,7 @@ DAY = 24 * 3600
 SERVICE = "madang"
 MAY_SEE = f"access:services!service={SERVICE}"
 
-c = get_config()  # type: ignore[name-defined]  # noqa: F821
+c = get_config()  # type: ignore[name-defined]
 settings = hub.config.load()
 keys.ensure(settings)
 broker = open_broker(settings)

@@ -116,6 +116,7 @@ class Workspace:
         self.docker = docker.from_env(timeout=120)
         self._serve: subprocess.Popen[bytes] | None = None
         self._log = folder / "serve.log"
+        self._people: dict[str, Student] = {}
 
     # ---- life ------------------------------------------------------------------------------
 
@@ -159,6 +160,8 @@ class Workspace:
         for container in self.containers():
             container.remove(force=True)
         self.cli("uninstall", "--yes", check=False)
+        for person in self._people.values():
+            person.http.close()
         self.docker.close()
         left = [p for p in _processes() if p[2].get("MADANG_NAME") == self.name]
         for pid, _, _ in left:
@@ -181,7 +184,10 @@ class Workspace:
         return (self.data / "secrets" / which).read_text().strip()
 
     def student(self, name: str) -> Student:
-        return Student(self, name)
+        """Somebody logged in; closed with the workspace."""
+        if name not in self._people:
+            self._people[name] = Student(self, name)
+        return self._people[name]
 
     def rest(self, method: str, path: str, **body: Any) -> httpx.Response:
         """Madang's REST API as the operator on the host."""

@@ -51,7 +51,7 @@ def groups(broker: Broker) -> dict[str, dict[str, list[str]]]:
 def rostered(base: type[Authenticator], broker: Broker) -> type[Authenticator]:
     """`base`, letting in who stands in the roster, as an administrator who is an operator there."""
 
-    class Rostered(base):  # type: ignore[misc, valid-type]
+    class Rostered(base):
         async def authenticate(self, handler: Any, *rest: Any, **named: Any) -> Any:
             people = await asyncio.get_running_loop().run_in_executor(None, broker.members)
             self.allowed_users = {self.normalize_username(x.name) for x in people}
@@ -79,7 +79,7 @@ def _not_listed(handler: Any, name: str) -> web.HTTPError:
     )
     # log_message is a %-format of its own
     error = web.HTTPError(403, text.replace("%", "%%"))
-    error.jupyterhub_message = text
+    vars(error)["jupyterhub_message"] = text
     return error
 
 
@@ -87,7 +87,7 @@ def _shared_password(c: Config, settings: Settings) -> type[Authenticator]:
     keys.ensure(settings)
     c.SharedPasswordAuthenticator.user_password = keys.read(settings, "user-password")
     c.SharedPasswordAuthenticator.admin_password = keys.read(settings, "admin-password")
-    return SharedPasswordAuthenticator
+    return SharedPasswordAuthenticator  # type: ignore[no-any-return]
 
 
 def _oidc(c: Config, settings: Settings) -> type[Authenticator]:
@@ -105,10 +105,10 @@ def _oidc(c: Config, settings: Settings) -> type[Authenticator]:
     o.username_claim = settings.oidc_username_claim
     o.scope = list(_OIDC_SCOPES)
     o.login_service = "OpenID Connect"
-    return GenericOAuthenticator
+    return GenericOAuthenticator  # type: ignore[no-any-return]
 
 
-def _pam(c: Config, settings: Settings) -> type[Authenticator]:
+def _pam(c: Config, _: Settings) -> type[Authenticator]:
     # the roster may name people before the directory knows them
     c.PAMAuthenticator.open_sessions = False
     return _PamWithoutAccounts
@@ -125,7 +125,7 @@ class _PamWithoutAccounts(PAMAuthenticator):
 def _ldap(c: Config, settings: Settings) -> type[Authenticator]:
     _need(settings, "ldap_server", "ldap_bind_dn")
     try:
-        from ldapauthenticator import LDAPAuthenticator  # noqa: PLC0415 - optional
+        from ldapauthenticator import LDAPAuthenticator  # an optional package
     except ImportError as e:
         raise BadInput(
             "authenticator = ldap needs a package that is not installed: pip install "

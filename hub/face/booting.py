@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from docker.errors import ImageNotFound
@@ -151,4 +152,4 @@ class Booting:
             answer = await AsyncHTTPClient().fetch(url, raise_error=False, request_timeout=2)
         except (OSError, HTTPClientError):
             return False
-        return bool(answer.code < 500)
+        return bool(answer.code < HTTPStatus.INTERNAL_SERVER_ERROR)

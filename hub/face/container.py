@@ -84,6 +84,11 @@ class ContainerSpawner(DockerSpawner):
         return kept
 
     async def take_down(self, *, now: bool) -> None:
+        """Stop our container, keep its last words, remove it; its absence is fine.
+
+        Raises:
+            Unknown: Docker gave no usable answer.
+        """
         try:
             found = await self.get_object()
             if found is None:
@@ -122,6 +127,6 @@ class ContainerSpawner(DockerSpawner):
             Unknown: Docker gave no usable answer.
         """
         await self.remove_object()
-        while await self.get_object() is not None:
+        while await self.get_object() is not None:  # noqa: ASYNC110 - Docker tells nobody
             await asyncio.sleep(_LOOK)
         self.object_id = ""

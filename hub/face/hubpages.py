@@ -37,6 +37,6 @@ def template_vars(settings: Settings, broker: Broker) -> dict[str, Callable[[Any
 
     return {
         **words.template_vars(),
-        "in_line": lambda visitor: in_line,
-        "why_ended": lambda visitor: why_ended,
+        "in_line": lambda _: in_line,
+        "why_ended": lambda _: why_ended,
     }

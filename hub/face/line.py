@@ -33,7 +33,7 @@ class Line:
         self.lease_id = ""
         self._broker = broker
         self._calls = calls
-        self._owner = {"user": user, "kind": Kind.SERVER, "name": server}
+        self._user, self._server = user, server
         self._tell = tell
 
     async def pass_through(self, choice: Choice, options: dict[str, object]) -> None:
@@ -85,8 +85,8 @@ class Line:
     def _ask(self, choice: Choice, options: dict[str, object]) -> Lease:
         """In a thread. Keeps the lease's id itself: a cancel may leave nobody to be told of it."""
         ask = partial(
-            self._broker.ask, **self._owner, profile=choice.profile, image=choice.image,
-            options=options,
+            self._broker.ask, user=self._user, kind=Kind.SERVER, name=self._server,
+            profile=choice.profile, image=choice.image, options=options,
         )
         lease = ask()
         if (lease.request.profile, lease.request.image) != (choice.profile, choice.image):

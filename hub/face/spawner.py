@@ -19,7 +19,7 @@ from hub.broker import Broker
 from hub.config import Settings
 from hub.containers import ContainerOptions
 from hub.core.lease import Kind, Lease
-from hub.core.policy import Place
+from hub.core.policy import Offer, Place
 from hub.errors import Refusal, Unknown
 from hub.face import form, lastwords, words
 from hub.face.booting import Booting
@@ -54,7 +54,8 @@ class SliceSpawner(ContainerSpawner):
     async def get_options_form(self) -> str:
         """The cards, in the language of the browser that asks."""
         self._listen("")
-        offers, problem = (), ""
+        offers: tuple[Offer, ...] = ()
+        problem = ""
         try:
             offers = await self.calls.store(self.broker.offers)
         except Refusal as e:
@@ -132,7 +133,7 @@ class SliceSpawner(ContainerSpawner):
     @default("apply_user_options")
     def _default_apply_user_options(self) -> Callable[..., None]:
         # `run_pre_spawn_hook` reads them; JupyterHub would warn that nobody does
-        return lambda spawner, options: None
+        return lambda *_: None
 
     @property
     def is_up(self) -> bool:
@@ -156,7 +157,7 @@ class SliceSpawner(ContainerSpawner):
             try:
                 async with asyncio.timeout(self.settings.start_timeout):
                     address = await booting.run()
-            except Exception as e:  # noqa: BLE001 - explained to the person, logged for the operator
+            except Exception as e:
                 raise await self._explained(booting.explain(e), e) from e
         self._busy, self.cause = False, "stopped"
         return address

@@ -94,7 +94,7 @@ def template_vars() -> dict[str, Callable[[Any], Any]]:
 
     JupyterHub calls each with the user and gives no request; the templates hand in their context.
     """
-    return {"_": lambda user: _say_here, "language": lambda user: _language_here}
+    return {"_": lambda _: _say_here, "language": lambda _: _language_here}
 
 
 @pass_context

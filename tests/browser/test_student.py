@@ -158,7 +158,7 @@ def test_the_live_page_shows_the_slices_and_no_names(place: Workspace, person: P
     page = person("student2")
     page.goto("/services/madang/")
     expect(page.locator("#gpus")).to_contain_text("3g.20gb", timeout=30_000)
-    expect(page.locator("#gpus")).to_contain_text("held")
+    expect(page.locator("#gpus")).to_contain_text("in use")
     assert "student1" not in page.content()
     shot(page, "page-student")
     boss = person("operator")

@@ -61,7 +61,8 @@ class RunningHub:
         upkeep.prepare(self.settings)
         self._run("proxy", [
             "node", str(proxy_program()), "--ip", "127.0.0.1", "--port", str(self.settings.port),
-            "--api-ip", "127.0.0.1", "--api-port", str(self.settings.proxy_api_port), "--log-level", "error",
+            "--api-ip", "127.0.0.1", "--api-port", str(self.settings.proxy_api_port),
+            "--log-level", "error",
         ])
         self._ticking.start()
         self.start_hub()
@@ -163,9 +164,10 @@ def running_hub(folder: Path, name: str, **settings: str) -> Iterator[RunningHub
 def proxy_program() -> Path:
     """configurable-http-proxy, where `make` puts it or where `CHP` says."""
     package = "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
-    folders = [os.environ.get("CHP", ""), str(ROOT / ".madang/node"), "/tmp/chp"]
+    folders = [os.environ.get("CHP", ""), str(ROOT / ".madang/node")]
     found = [Path(x) / package for x in folders if x and (Path(x) / package).exists()]
-    assert found and shutil.which("node"), f"no proxy in {folders}: run make"
+    assert found, f"no proxy in {folders}: run make"
+    assert shutil.which("node"), "no Node.js: run make"
     return found[0]
 
 

@@ -197,7 +197,7 @@ def test_ldap_by_one_setting(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="ldap_bind_dn"):
         _configured(tmp_path, **ldap)
     try:
-        import ldapauthenticator  # noqa: F401, PLC0415
+        import ldapauthenticator  # noqa: F401
     except ImportError:
         with pytest.raises(BadInput, match="jupyterhub-ldapauthenticator"):
             _configured(tmp_path, **ldap, ldap_bind_dn=("uid={username},dc=x",))

@@ -36,7 +36,7 @@ def test_the_reader_of_texts_finds_them() -> None:
     assert list(of_code(code)) == ["one {x}", "two parts"]
     template = """{{ _("one", x=1) }} {{ _('two "2"') if a else _("three") }} {{ other("no") }}"""
     assert list(of_template(template)) == ["one", 'two "2"', "three"]
-    assert len(all_texts()) > 80  # noqa: PLR2004 - were the folders moved, nothing would be found
+    assert len(all_texts()) > 80  # were the folders moved, nothing would be found
 
 
 @pytest.mark.parametrize(("accept", "language"), [

@@ -3,7 +3,8 @@
   const words = JSON.parse(document.getElementById("pending").textContent);
   const part = (id) => document.getElementById(id);
   const RETRY = 2000; // ms between two tries while the hub is away
-  const WATCH = 8000; // ms between two looks while all seems well
+  const BEAT = 2000; // ms between two looks whether the hub is alive; cheap for it
+  const BEATS = 5; // after so many, look what it knows of our request; not so cheap
   const QUIET = 8000; // ms without an event after which the stream may be dead without telling
   const PATIENCE = 30; // tries for which a hub that is back may not know of the request yet
   const spawner = window.jhdata.base_url + "api/users/" + encodeURIComponent(words.user);
@@ -14,6 +15,7 @@
   let heard = Date.now();
   let begun = null; // when the start that we listen to began
   let looking = false;
+  let beats = 0;
 
   function show(content, isHtml) {
     if (content === said) return;
@@ -68,17 +70,30 @@
     };
   }
 
-  async function ask() {
+  async function get(address) {
     try {
-      return await fetch(spawner + "?_xsrf=" + window.jhdata.xsrf_token, { cache: "no-store" });
+      return await fetch(address, { cache: "no-store" });
     } catch {
       return null; // the machine or the network is away
     }
   }
 
+  function ask() {
+    return get(spawner + "?_xsrf=" + window.jhdata.xsrf_token);
+  }
+
   // The proxy keeps our stream open when the hub behind it has died: silence proves nothing.
   async function watch() {
     if (over || looking) return;
+    beats += 1;
+    const health = await get(window.jhdata.base_url + "health");
+    if (over || looking) return;
+    if (!health || !health.ok) {
+      source.close();
+      look();
+      return;
+    }
+    if (beats % BEATS) return;
     const answer = await ask();
     if (over || looking) return;
     const server = answer && answer.ok ? (await answer.json()).servers[words.server] : null;
@@ -171,6 +186,6 @@
 
   part("cancel").addEventListener("click", cancel);
   listen();
-  setInterval(watch, WATCH);
+  setInterval(watch, BEAT);
   window._jupyterhub_page_loaded = true;
 })();
