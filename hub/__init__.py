@@ -1,4 +1,4 @@
-"""Madang on the host: the map of the rooms. core decides, edge touches, the floor joins, face shows.
+"""Madang on the host: the map. core decides, edge touches, the floor joins, face shows.
 
     hub/config.py      Settings: every key, its default and its help
     hub/errors.py      Refusal (for the student, the metric, the operator) and its children; Unknown

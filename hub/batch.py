@@ -19,7 +19,16 @@ from typing import Any
 from hub import metrics
 from hub.broker import Broker
 from hub.core.lease import Kind, Lease, Stage
-from hub.core.runs import OPEN_RUNS, Run, RunStage, Submission, message_of, new_run, outcome, progress_of
+from hub.core.runs import (
+    OPEN_RUNS,
+    Run,
+    RunStage,
+    Submission,
+    message_of,
+    new_run,
+    outcome,
+    progress_of,
+)
 from hub.edge.engine import Container, ContainerSpec
 from hub.errors import NotFound, Refusal, Unavailable, Unknown
 
@@ -218,7 +227,9 @@ class Batch:
     # ---- starting and stopping ---------------------------------------------------------------
 
     def _start(self, run: Run, lease: Lease) -> None:
-        run = self._update(run.id, lambda r: replace(r, stage=RunStage.STARTING, slice=str(lease.slice)))
+        run = self._update(
+            run.id, lambda r: replace(r, stage=RunStage.STARTING, slice=str(lease.slice))
+        )
         try:
             spec = self._spec(run, lease)
             if not self.broker.may_start(run.id):

@@ -1,8 +1,7 @@
 """The verbs of leases: load → step → save → act. The only writer of leases.
 
-Every verb is one write transaction, so hub, service and command line may call them at once. What
-the transaction decided is acted upon after it: a crash in between leaves an intent, and the next
-tick acts on it.
+Every verb is one write transaction, so many processes may call them at once. What it decided is
+acted upon after it: a crash in between leaves an intent, and the next tick acts on it.
 """
 
 import logging
@@ -13,11 +12,24 @@ from datetime import UTC, datetime, timedelta
 
 from hub import metrics
 from hub.config import Settings
-from hub.containers import ContainerOptions, container_options, slice_of
+from hub.containers import ContainerOptions, container_options, keep_last_words, slice_of
 from hub.core import policy
 from hub.core.lease import (
-    OPEN, Asked, Effect, Ended, Event, Kind, Lease, Observed, RemoveContainer, Request,
-    Stage, Started, State, Withdrawn, step,
+    OPEN,
+    Asked,
+    Effect,
+    Ended,
+    Event,
+    Kind,
+    Lease,
+    Observed,
+    RemoveContainer,
+    Request,
+    Stage,
+    Started,
+    State,
+    Withdrawn,
+    step,
 )
 from hub.core.mig import MODELS, Slice
 from hub.core.policy import Offer, Place
@@ -238,7 +250,7 @@ class Broker:
         if isinstance(effect, RemoveContainer):
             log.info("removing the container of lease %s: %s", effect.id, effect.why)
             try:
-                self._keep_last_words(effect.id)
+                keep_last_words(self.settings.data, self.edges.engine, effect.id)
             except (Unknown, Unavailable, OSError) as e:
                 # a full disk must not keep a container, and with it a slice, for ever
                 log.warning("the last words of lease %s are lost: %s", effect.id, e)
@@ -250,16 +262,6 @@ class Broker:
             metrics.TOLD.inc()
             log.error("%s", effect.text)
 
-    def _keep_last_words(self, id: str) -> None:
-        """Save the end of a container's log before it is removed: afterwards nobody can."""
-        folder = self.settings.data / "logs" / "leases"
-        folder.mkdir(parents=True, exist_ok=True)
-        text = self.edges.engine.logs(id, tail=200)
-        if text:
-            path = folder / f"{id}.log"
-            path.write_bytes(text)
-            path.chmod(0o600)
-
     def _guard_network(self, now: datetime) -> None:
         """Once a minute: a firewall that somebody flushed is put back."""
         if now - self._guarded < _GUARD:
@@ -267,8 +269,8 @@ class Broker:
         self._guarded = now
         try:
             self.network()
-        except Refusal as e:
-            log.error("containers may not be kept apart: %s", e.detail)
+        except Refusal:
+            log.exception("containers may not be kept apart")
 
     def _sample(self) -> tuple[Slice, ...] | None:
         try:
@@ -321,7 +323,8 @@ class Broker:
             raise Unavailable(
                 "The disk is full, so nothing new can start; your files are safe. Please tell the "
                 "operator.", reason="disk-full", status=507,
-                detail=f"{free} MiB free in {self.settings.data}, need {self.settings.disk_free_mib}",
+                detail=f"{free} MiB free in {self.settings.data}; disk_free_mib is "
+                f"{self.settings.disk_free_mib}",
             )
 
 
@@ -340,8 +343,8 @@ def _check_profile(state: State, profile: str) -> None:
             "operator (`madang doctor`).", reason="no-gpu",
         )
     known = any(p.name == profile for m in MODELS.values() for p in m.profiles)
-    text = "No GPU here is cut into {profile}." if known else "There is no profile {profile}."
     raise BadInput(
-        text + " Sizes here: {here}.", reason="unknown-profile", profile=profile,
-        here=", ".join(here),
+        "No GPU here is cut into {profile}. Sizes here: {here}." if known
+        else "There is no profile {profile}. Sizes here: {here}.",
+        reason="unknown-profile", profile=profile, here=", ".join(here),
     )

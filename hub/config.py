@@ -43,7 +43,8 @@ class Settings(BaseSettings):
         "SQLAlchemy URL; SQLite in the data folder when empty, or postgresql+psycopg://…"))
 
     docker: str = Field("unix:///var/run/docker.sock", description="Where Docker's API answers.")
-    subnet: str = Field("", description="Subnet of the containers' network; Docker's choice if empty.")
+    subnet: str = Field("", description=(
+        "Subnet of the containers' network; Docker's choice when empty."))
     deny: tuple[str, ...] = Field(("169.254.0.0/16",), description=(
         "Networks that containers must not reach, besides the host itself."))
     pin: Literal["auto", "device-request", "cdi", "env"] = Field("auto", description=(
@@ -59,7 +60,7 @@ class Settings(BaseSettings):
     images: dict[str, str] = Field(
         {"madang/notebook:latest": "PyTorch"},
         description="Allowed images: tag = title; the first is the default.")
-    cpu_offer: bool = Field(True, description="Offer servers without a slice.")
+    cpu_offer: bool = Field(default=True, description="Offer servers without a slice.")
     cpu_limit: float = Field(2.0, gt=0, description="CPU cores per container.")
     memory_limit: str = Field("8G", pattern=r"^\d+[KMG]$", description="Memory per container.")
     shm_size: str = Field("1G", pattern=r"^\d+[KMG]$", description=(
@@ -69,7 +70,8 @@ class Settings(BaseSettings):
     start_timeout: int = Field(120, ge=5, description="Seconds a container may take to answer.")
     start_parallel: int = Field(4, ge=1, description=(
         "Servers that start at the same time; the others wait their turn."))
-    stop_timeout: int = Field(10, ge=1, description="Seconds between SIGTERM and SIGKILL for a server.")
+    stop_timeout: int = Field(10, ge=1, description=(
+        "Seconds between SIGTERM and SIGKILL for a server."))
     run_stop_timeout: int = Field(30, ge=1, description=(
         "Seconds a run has to save and exit after SIGTERM."))
     run_timeout: int = Field(12 * 3600, ge=1, description="Longest time a run may take, seconds.")

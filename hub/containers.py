@@ -1,5 +1,6 @@
 """What every container of ours is made with: its pin, its limits, its labels, its home."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 from hub.config import Settings
 from hub.core.lease import Kind, Lease, State
 from hub.core.mig import Slice
-from hub.edge.engine import Network, device, hardening
+from hub.edge.engine import Engine, Network, device, hardening
 from hub.errors import Unavailable
 
 HOME = "/home/student"
@@ -65,6 +66,24 @@ def slice_of(state: State, lease: Lease | None) -> Slice | None:
             "another one.", reason="slice-gone", slice=lease.slice.profile,
         )
     return found
+
+
+def keep_last_words(data: Path, engine: Engine, id: str) -> None:
+    """Save how a container ended, a line of JSON, and the end of its log, before its removal.
+
+    Raises:
+        Unknown, Unavailable: Docker does not say.
+        OSError: it cannot be written.
+    """
+    found = next((c for c in engine.containers() if c.lease == id), None)
+    if found is None:
+        return
+    head = json.dumps({"exit_code": found.exit_code, "oom": found.oom}).encode() + b"\n"
+    folder = data / "logs" / "leases"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / f"{id}.log"
+    path.write_bytes(head + engine.logs(id, tail=200))
+    path.chmod(0o600)
 
 
 def _threads(cores: float) -> dict[str, str]:

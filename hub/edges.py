@@ -28,7 +28,8 @@ class Edges:
 def open_edges(settings: Settings) -> Edges:
     """The edges as the settings say; nothing is contacted before it is used."""
     limits = Limits(
-        start=timedelta(seconds=settings.start_timeout * 2),
+        # behind the gate of `start_parallel` a granted server waits for its turn before it starts
+        start=timedelta(seconds=settings.start_timeout * 5),
         settle=timedelta(seconds=settings.settle),
         dirty=timedelta(seconds=settings.dirty),
     )

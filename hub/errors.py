@@ -64,4 +64,4 @@ class Unknown(Exception):
 
 
 class IllegalStep(Exception):
-    """An event that no arrow of the state machine allows; its text tells the lease's whole story."""
+    """An event that no arrow allows; its text tells the lease's whole story."""

@@ -21,14 +21,14 @@ import httpx
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 STUDENTS = tuple(f"student{i}" for i in range(1, 9))
-ROSTER = "name,group,role\n" + "".join(f"{x},demo,student\n" for x in STUDENTS) + (
-    "teacher,demo,instructor\noperator,staff,operator\n"
+ROSTER = (
+    "name,group,role\n"
+    + "".join(f"{x},demo,student\n" for x in STUDENTS)
+    + ("teacher,demo,instructor\noperator,staff,operator\n")
 )
 
 
-def wait_for(
-    what: Callable[[], T], *, timeout: float = 60, every: float = 0.3, why: str = ""
-) -> T:
+def wait_for(what: Callable[[], T], *, timeout: float = 60, every: float = 0.3, why: str = "") -> T:
     """The first true value of `what()`; errors of a hub that is down count as "not yet"."""
     end = time.monotonic() + timeout
     last: object = None
@@ -51,7 +51,9 @@ class Student:
         self.name = name
         self._workspace = workspace
         self.http = httpx.Client(
-            base_url=workspace.url, follow_redirects=True, timeout=30,
+            base_url=workspace.url,
+            follow_redirects=True,
+            timeout=30,
             headers={"Accept-Language": "en"},
         )
         self.login()
@@ -61,8 +63,11 @@ class Student:
         page.raise_for_status()
         answer = self.http.post(
             "/hub/login",
-            data={"username": self.name, "password": self._workspace.password(self.name),
-                  "_xsrf": self._xsrf()},
+            data={
+                "username": self.name,
+                "password": self._workspace.password(self.name),
+                "_xsrf": self._xsrf(),
+            },
         )
         assert "/hub/login" not in str(answer.url), answer.text[:2000]
 
@@ -73,8 +78,10 @@ class Student:
 
     def api(self, method: str, path: str, **rest: Any) -> httpx.Response:
         return self.http.request(
-            method, f"/hub/api{path}",
-            headers={"X-XSRFToken": self._xsrf(), "Referer": f"{self._workspace.url}/hub/home"}, **rest,
+            method,
+            f"/hub/api{path}",
+            headers={"X-XSRFToken": self._xsrf(), "Referer": f"{self._workspace.url}/hub/home"},
+            **rest,
         )
 
     def start(self, profile: str) -> httpx.Response:
@@ -106,11 +113,18 @@ class Workspace:
         roster.write_text(ROSTER)
         self.environment = {
             **os.environ,
-            "MADANG_NAME": name, "MADANG_DATA": str(self.data), "MADANG_PORT": str(self.port),
-            "MADANG_PROXY_API_PORT": str(_free_port()), "MADANG_HUB_PORT": str(_free_port()),
-            "MADANG_SERVICE_PORT": str(_free_port()), "MADANG_GPUS": "simulated",
-            "MADANG_SIMULATED": simulated, "MADANG_ROSTER": str(roster), "MADANG_TICK": "0.5",
-            "MADANG_DISK_FREE_MIB": "100", "MADANG_SETTLE": "3",
+            "MADANG_NAME": name,
+            "MADANG_DATA": str(self.data),
+            "MADANG_PORT": str(self.port),
+            "MADANG_PROXY_API_PORT": str(_free_port()),
+            "MADANG_HUB_PORT": str(_free_port()),
+            "MADANG_SERVICE_PORT": str(_free_port()),
+            "MADANG_GPUS": "simulated",
+            "MADANG_SIMULATED": simulated,
+            "MADANG_ROSTER": str(roster),
+            "MADANG_TICK": "0.5",
+            "MADANG_DISK_FREE_MIB": "100",
+            "MADANG_SETTLE": "3",
             **{f"MADANG_{k.upper()}": v for k, v in settings.items()},
         }
         self.docker = docker.from_env(timeout=120)
@@ -123,18 +137,30 @@ class Workspace:
     def cli(self, *args: str, check: bool = True, **rest: Any) -> subprocess.CompletedProcess[str]:
         """`madang …` on the host, as the operator would."""
         done = subprocess.run(
-            [sys.executable, "-m", "hub.face.cli", *args], cwd=ROOT, env=self.environment,
-            text=True, capture_output=True, timeout=300, check=False, **rest,
+            [sys.executable, "-m", "hub.face.cli", *args],
+            cwd=ROOT,
+            env=self.environment,
+            text=True,
+            capture_output=True,
+            timeout=300,
+            check=False,
+            **rest,
         )
         if check and done.returncode:
-            raise AssertionError(f"madang {' '.join(args)}: {done.returncode}\n{done.stdout}{done.stderr}")
+            raise AssertionError(
+                f"madang {' '.join(args)}: {done.returncode}\n{done.stdout}{done.stderr}"
+            )
         return done
 
     def start(self) -> None:
         with self._log.open("ab") as out:
             self._serve = subprocess.Popen(
-                [sys.executable, "-m", "hub.face.cli", "serve"], cwd=ROOT, env=self.environment,
-                stdout=out, stderr=out, start_new_session=True,
+                [sys.executable, "-m", "hub.face.cli", "serve"],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
             )
         self.wait_healthy()
 
@@ -142,7 +168,11 @@ class Workspace:
         def up() -> bool:
             assert self._serve is None or self._serve.poll() is None, self.story()
             hub = httpx.get(f"{self.url}/hub/health", timeout=5).status_code == 200
-            return hub and httpx.get(f"{self.url}/services/madang/health", timeout=5).status_code == 200
+            return (
+                hub
+                and httpx.get(f"{self.url}/services/madang/health", timeout=5).status_code == 200
+            )
+
         try:
             wait_for(up, timeout=90, why="hub and service answer")
         except AssertionError as e:
@@ -193,8 +223,11 @@ class Workspace:
         """Madang's REST API as the operator on the host."""
         token = (self.data / "secrets" / "operator.token").read_text().strip()
         return httpx.request(
-            method, f"{self.url}/services/madang/api/{path}", timeout=30,
-            headers={"Authorization": f"Bearer {token}"}, **body,
+            method,
+            f"{self.url}/services/madang/api/{path}",
+            timeout=30,
+            headers={"Authorization": f"Bearer {token}"},
+            **body,
         )
 
     # ---- the machine -----------------------------------------------------------------------
@@ -206,12 +239,18 @@ class Workspace:
 
     def pids(self, what: str) -> list[int]:
         """Processes of this installation whose command line has `what`."""
-        return [p for p, line, env in _processes() if env.get("MADANG_NAME") == self.name and what in line]
+        return [
+            p
+            for p, line, env in _processes()
+            if env.get("MADANG_NAME") == self.name and what in line
+        ]
 
     def kill(self, what: str) -> None:
         """`kill -9` of the hub ("jupyterhub"), the service ("hub.face.service") or the proxy."""
         found = self.pids(what)
-        assert found, f"no process {what}: {[p[:2] for p in _processes() if p[2].get('MADANG_NAME')]}"
+        assert found, (
+            f"no process {what}: {[p[:2] for p in _processes() if p[2].get('MADANG_NAME')]}"
+        )
         for pid in found:
             os.kill(pid, signal.SIGKILL)
 

@@ -96,7 +96,7 @@ def _move(lease: Lease, stage: Stage, **changes: object) -> Lease:
     return replace(lease, stage=stage, **changes)  # type: ignore[arg-type]
 
 
-def _asked(state: State, event: Asked, now: datetime) -> Moved:
+def _asked(state: State, event: Asked, _now: datetime) -> Moved:
     if event.request.id in state.leases or state.open_for(*event.request.owner):
         return state, ()
     return _with(state, Lease(event.request)), ()
@@ -199,12 +199,13 @@ def _drain(
         return _move(lease, Stage.RELEASED, ended_at=now), _remove_if(there, lease)
     if lease.stage is Stage.DRAINING and now - since > state.limits.dirty:
         what = "its container is still there" if there else "it does not come clean"
-        text = f"slice {lease.slice} is quarantined: {what} ({lease.request.user}, lease {lease.id})"
+        who = f"{lease.request.user}, lease {lease.id}"
+        text = f"slice {lease.slice} is quarantined: {what} ({who})"
         return _move(lease, Stage.QUARANTINED), (*_remove_if(there, lease), TellOperator(text))
     return lease, _remove_if(there, lease)
 
 
-def _remove_if(there: bool, lease: Lease) -> tuple[Effect, ...]:
+def _remove_if(there: object, lease: Lease) -> tuple[Effect, ...]:
     return (RemoveContainer(lease.id, lease.cause),) if there else ()
 
 

@@ -1,4 +1,4 @@
-"""What `lease.step` speaks of: requests, leases, the state, events in and effects out. Data only."""
+"""What `lease.step` speaks of: requests, leases, the state, events in, effects out. Data only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Who is next. First come, first served within a profile; fair shares come with the line (issue 3)."""
+"""Who is next: first come, first served within a profile."""
 
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class Place:
     first_holder_since: datetime | None
 
 
-def grants(state: State, now: datetime) -> tuple[Granted, ...]:
+def grants(state: State, now: datetime) -> tuple[Granted, ...]:  # noqa: ARG001 - see below
     """Which waiting requests get which slices now: the oldest request of each profile first.
 
     `now` is unused by first come, first served; every policy has it, so that callers do not change.
@@ -75,7 +75,8 @@ def offers(state: State) -> tuple[Offer, ...]:
     waiting = Counter(x.request.profile for x in state.waiting())
     present = [s for s in state.slices.values() if s.present]
     total = Counter(s.key.profile for s in present)
-    first: Mapping[str, Slice] = {s.key.profile: s for s in sorted(present, key=lambda s: s.key, reverse=True)}
+    last_first = sorted(present, key=lambda s: s.key, reverse=True)
+    first: Mapping[str, Slice] = {s.key.profile: s for s in last_first}
     return tuple(
         Offer(p, s.gpu_name, s.compute, s.memory, s.memory_mib, total[p], free[p], waiting[p])
         for p, s in sorted(first.items(), key=lambda x: (x[1].memory_mib, x[1].compute, x[0]))

@@ -3,7 +3,7 @@
 import ast
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -96,11 +96,12 @@ class Submission:
     timeout: int = 0
 
 
+_SIGKILLED = 137
+_FORMAT = 4
 EXITS: Mapping[int, RunStage] = {
     0: RunStage.SUCCEEDED,
     75: RunStage.INTERRUPTED,
     124: RunStage.TIMED_OUT,
-    137: RunStage.OUT_OF_MEMORY,
     138: RunStage.KERNEL_DIED,
 }
 
@@ -114,7 +115,7 @@ def outcome(exit_code: int, *, oom: bool, stopping: bool) -> RunStage:
         return RunStage.CANCELLED
     if oom:
         return RunStage.OUT_OF_MEMORY
-    if exit_code == 137:
+    if exit_code == _SIGKILLED:
         return RunStage.LOST
     return EXITS.get(exit_code, RunStage.FAILED)
 
@@ -145,7 +146,7 @@ def check_notebook(notebook: object, name: str) -> None:
         raise BadInput(
             "{name} is not a notebook: it has no list of cells.", reason="not-a-notebook", name=name
         )
-    if notebook.get("nbformat") != 4:
+    if notebook.get("nbformat") != _FORMAT:
         raise BadInput(
             "{name} is a notebook of format {found}; open it once in JupyterLab and save it, "
             "then it is of format 4.", reason="not-a-notebook", name=name,

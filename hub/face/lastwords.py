@@ -57,10 +57,14 @@ def adopt(data: Path, server: str, lease: str) -> None:
     kept = data / "logs" / "leases" / f"{lease}.log"
     try:
         at = datetime.fromtimestamp(kept.stat().st_mtime, UTC)
-        log = kept.read_text(errors="replace")
-    except OSError:
+        head, _, log = kept.read_text(errors="replace").partition("\n")
+        ended = json.loads(head)
+    except (OSError, ValueError):
         return
-    keep(data, server, LastWords(at, "its server exited", log=log[-_LONGEST:]))
+    words = LastWords(
+        at, "its server exited", ended.get("exit_code"), bool(ended.get("oom")), log[-_LONGEST:]
+    )
+    keep(data, server, words)
 
 
 def read(data: Path, server: str) -> LastWords | None:

@@ -64,17 +64,28 @@ class Plain:
         self.url = f"http://127.0.0.1:{port}"
         proxy = beside.data / "node" / "node_modules" / ".bin" / "configurable-http-proxy"
         config = folder / "plain.py"
-        config.write_text(PLAIN.format(
-            token=self.token, port=port, hub_port=_free_port(), proxy_port=_free_port(),
-            gateway=gateway, folder=folder, image=IMAGE, network=self.network.name,
-            proxy=[str(proxy if proxy.exists() else _proxy())],
-        ))
+        config.write_text(
+            PLAIN.format(
+                token=self.token,
+                port=port,
+                hub_port=_free_port(),
+                proxy_port=_free_port(),
+                gateway=gateway,
+                folder=folder,
+                image=IMAGE,
+                network=self.network.name,
+                proxy=[str(proxy if proxy.exists() else _proxy())],
+            )
+        )
         self._hub = subprocess.Popen(
-            [sys.executable, "-m", "jupyterhub", "-f", str(config)], cwd=folder,
-            stdout=(folder / "plain.log").open("wb"), stderr=subprocess.STDOUT,
+            [sys.executable, "-m", "jupyterhub", "-f", str(config)],
+            cwd=folder,
+            stdout=(folder / "plain.log").open("wb"),
+            stderr=subprocess.STDOUT,
         )
         self.http = httpx.Client(
-            base_url=f"{self.url}/hub/api", headers={"Authorization": f"token {self.token}"},
+            base_url=f"{self.url}/hub/api",
+            headers={"Authorization": f"token {self.token}"},
             timeout=60,
         )
         wait_for(lambda: self.http.get("/").status_code == 200, timeout=60, why="plain hub")
@@ -118,7 +129,9 @@ def memory(place: Workspace, student: Student) -> dict[str, float]:
     used = {k: sum(_rss(p) for p in place.pids(v)) for k, v in names.items()}
     container = next(c for c in place.containers() if c.labels.get("madang.kind") == "server")
     stats = container.stats(stream=False)["memory_stats"]
-    inactive = stats.get("stats", {}).get("inactive_file", stats.get("stats", {}).get("total_inactive_file", 0))
+    inactive = stats.get("stats", {}).get(
+        "inactive_file", stats.get("stats", {}).get("total_inactive_file", 0)
+    )
     used["idle server"] = (stats["usage"] - inactive) / 2**20
     student.stop()
     return used
@@ -130,8 +143,10 @@ def _rss(pid: int) -> float:
 
 
 def _proxy() -> Path:
-    found = [*ROOT.glob(".madang/node/node_modules/.bin/configurable-http-proxy"),
-             *Path("/tmp/chp").glob("node_modules/.bin/configurable-http-proxy")]
+    found = [
+        *ROOT.glob(".madang/node/node_modules/.bin/configurable-http-proxy"),
+        *Path(tempfile.gettempdir(), "chp").glob("node_modules/.bin/configurable-http-proxy"),
+    ]
     return found[0]
 
 
@@ -157,8 +172,10 @@ def main() -> None:
         pairs = [(ours(student), plain.spawn()) for _ in range(count)]
         a, b = ([p[i] for p in pairs] for i in (0, 1))
         for label, x in (("madang", a), ("plain DockerSpawner", b)):
-            print(f"{label:22s} median {statistics.median(x):5.2f} s  min {min(x):5.2f}  max {max(x):5.2f}")
-        print(f"ratio of medians {statistics.median(a) / statistics.median(b):.2f} (n={count} each, in turn)")
+            middle = statistics.median(x)
+            print(f"{label:22s} median {middle:5.2f} s  min {min(x):5.2f}  max {max(x):5.2f}")
+        ratio = statistics.median(a) / statistics.median(b)
+        print(f"ratio of medians {ratio:.2f} (n={count} each, in turn)")
         for what, mib in memory(place, student).items():
             print(f"memory {what:12s} {mib:6.0f} MiB")
 

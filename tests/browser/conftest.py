@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.workspace import Workspace, wait_for, workspace
 
 CARDS = json.dumps(["A100-40:3g.20gb,1g.5gb,1g.5gb"])
-SHOTS = Path(os.environ.get("MADANG_SCREENSHOTS", "/tmp/madang-screenshots"))
+SHOTS = Path(os.environ.get("SCREENSHOTS", f"{tempfile.gettempdir()}/madang-screenshots"))
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +75,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         item.failed = True  # type: ignore[attr-defined]
 
 
-@pytest.fixture(autouse=True)
-def nobody_left(request: pytest.FixtureRequest) -> Iterator[None]:
+@pytest.fixture
+def nobody_left(place: Workspace) -> Iterator[None]:
     """Each test of the module begins with all slices free."""
     yield
-    if "place" not in request.fixturenames:
-        return
-    everybody_out(request.getfixturevalue("place"))
+    everybody_out(place)
 
 
 def everybody_out(place: Workspace) -> None:

@@ -1,6 +1,6 @@
 """Random misfortune on the real engine: no slice is ever given twice, and nothing is forgotten.
 
-The seed is printed; `MADANG_CHAOS_SEED` repeats it, `MADANG_CHAOS_SECONDS` says how long (90).
+The seed is printed; `CHAOS_SEED` repeats it, `CHAOS_SECONDS` says how long (90).
 """
 
 import json
@@ -18,16 +18,24 @@ import pytest
 from tests.dockerd import owns_dockerd, restart_dockerd
 from tests.workspace import STUDENTS, Student, Workspace, wait_for, workspace
 
-SECONDS = float(os.environ.get("MADANG_CHAOS_SECONDS", "90"))
-SEED = int(os.environ.get("MADANG_CHAOS_SEED", str(random.randrange(10**6))))
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "90"))
+SEED = int(os.environ.get("CHAOS_SEED", str(random.randrange(10**6))))
 CARDS = json.dumps(["A100-40:3g.20gb,1g.5gb,1g.5gb"])
 OPEN_RUNS = {"waiting", "starting", "running", "stopping"}
 RUN = {
-    "nbformat": 4, "nbformat_minor": 5, "metadata": {},
-    "cells": [{
-        "cell_type": "code", "id": "wait", "metadata": {}, "outputs": [], "execution_count": None,
-        "source": "import time\nfor i in range(20):\n    print(i)\n    time.sleep(0.5)",
-    }],
+    "nbformat": 4,
+    "nbformat_minor": 5,
+    "metadata": {},
+    "cells": [
+        {
+            "cell_type": "code",
+            "id": "wait",
+            "metadata": {},
+            "outputs": [],
+            "execution_count": None,
+            "source": "import time\nfor i in range(20):\n    print(i)\n    time.sleep(0.5)",
+        }
+    ],
 }
 
 
@@ -68,8 +76,11 @@ class Misfortune:
 
     def submit(self) -> None:
         body = {
-            "notebook_name": "chaos.ipynb", "notebook": RUN, "profile": "1g.5gb",
-            "parameters": {}, "user": self.chance.choice(STUDENTS),
+            "notebook_name": "chaos.ipynb",
+            "notebook": RUN,
+            "profile": "1g.5gb",
+            "parameters": {},
+            "user": self.chance.choice(STUDENTS),
         }
         self.place.rest("POST", "runs", json=body)
 
@@ -133,6 +144,7 @@ def test_nothing_is_given_twice_and_nothing_is_forgotten(place: Workspace) -> No
 
 def _everybody_goes_home(place: Workspace, weather: Misfortune) -> None:
     """After the storm each server stops, each run ends, and every slice is free again."""
+
     def quiet() -> bool:
         for person in weather.people.values():
             if person.server():
@@ -144,12 +156,16 @@ def _everybody_goes_home(place: Workspace, weather: Misfortune) -> None:
         if run["stage"] in OPEN_RUNS:
             place.rest("DELETE", f"runs/{run['id']}")
     wait_for(
-        lambda: not any(r["stage"] in OPEN_RUNS for r in place.rest("GET", "runs").json()), timeout=120, every=1,
+        lambda: not any(r["stage"] in OPEN_RUNS for r in place.rest("GET", "runs").json()),
+        timeout=120,
+        every=1,
         why="every run ended",
     )
     wait_for(
-        lambda: {s["state"] for s in place.rest("GET", "slices").json()} == {"free"}, timeout=90,
-        every=1, why="every slice free: " + place.rest("GET", "slices").text,
+        lambda: {s["state"] for s in place.rest("GET", "slices").json()} == {"free"},
+        timeout=90,
+        every=1,
+        why="every slice free: " + place.rest("GET", "slices").text,
     )
     assert place.rest("GET", "line").json() == []
     wait_for(lambda: not place.containers(), timeout=60, every=1, why="no container left")

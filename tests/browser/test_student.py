@@ -11,7 +11,7 @@ from tests.browser.conftest import shot
 from tests.workspace import Workspace, wait_for
 
 Person = Callable[..., Page]
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("nobody_left")]
 
 
 def choose(page: Page, profile: str) -> None:
@@ -50,14 +50,14 @@ def test_a_student_gets_lab_on_exactly_one_slice(place: Workspace, person: Perso
     choose(page, "3g.20gb")
     lab(page)
     expect(page.locator("#madang-slice")).to_contain_text("3g.20gb")
-    uuid = next(
-        s["uuid"] for s in place.rest("GET", "slices").json() if s["profile"] == "3g.20gb"
-    )
+    uuid = next(s["uuid"] for s in place.rest("GET", "slices").json() if s["profile"] == "3g.20gb")
     listed = inside(place, "student1", "nvidia-smi -L")
     assert re.findall(r"MIG-[0-9a-f-]+", listed) == [uuid], listed
     assert place.devices() == {uuid: [f"{place.name}-student1"]}
     assert inside(place, "student1", "id -u").strip() == "1000"
-    assert inside(place, "student1", "python -c 'import torch; print(torch.__version__)'").startswith("2.")
+    assert inside(
+        place, "student1", "python -c 'import torch; print(torch.__version__)'"
+    ).startswith("2.")
 
 
 def test_the_demo_notebook_runs_top_to_bottom_and_the_home_persists(
@@ -74,7 +74,10 @@ def test_the_demo_notebook_runs_top_to_bottom_and_the_home_persists(
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     figure = page.locator(".jp-NotebookPanel .jp-OutputArea-output img").first
     expect(figure).to_be_attached(timeout=180_000)
-    assert page.locator(".jp-NotebookPanel [data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+    assert (
+        page.locator(".jp-NotebookPanel [data-mime-type='application/vnd.jupyter.stderr']").count()
+        == 0
+    )
     shot(page, "lab-welcome")
     inside(place, "student2", "echo mine > ~/kept.txt")
     place.rest("DELETE", f"leases/{held(place, 'student2')['id']}")
@@ -140,13 +143,16 @@ def test_a_run_from_a_terminal_in_lab(place: Workspace, person: Person) -> None:
     choose(page, "cpu")
     lab(page)
     said = inside(
-        place, "student1",
-        "cd && madang run submit notebooks/nightly/digits-cnn.ipynb -p epochs=2 --profile 1g.5gb; echo exit $?",
+        place,
+        "student1",
+        "cd && madang run submit notebooks/nightly/digits-cnn.ipynb -p epochs=2 --profile 1g.5gb"
+        "; echo exit $?",
     )
     assert said.rstrip().endswith("exit 0"), said
     folder = inside(place, "student1", "ls -d ~/runs/*digits-cnn*").strip()
     record = inside(place, "student1", f"cat {folder}/run.json")
-    assert '"succeeded"' in record and '"epochs": 2' in record
+    assert '"succeeded"' in record
+    assert '"epochs": 2' in record
     table = inside(place, "student1", "madang run list")
     assert "succeeded" in table, table
 

@@ -61,7 +61,7 @@ def test_out_of_time_keeps_what_there_is(bench: Bench) -> None:
     done = bench.run(["print('one')", cell, "print('three')"], timeout=6)
     assert 5.5 < time.monotonic() - began < 12
     assert done.code == 124, done.log
-    assert done.said == "madang: timed-out timed-out in cell 2/3; saved."
+    assert done.said == "madang: timed-out out of time in cell 2/3; saved."
     assert done.statuses == ["completed", "failed", "pending"]
     assert "step 3" in done.text(1)
     assert done.record["stage"] == "timed-out"
@@ -84,7 +84,7 @@ def test_sigterm_lets_the_notebook_save(bench: Bench, kind: str) -> None:
     done = bench.interrupt(cells, when="go")
     assert done.code == 75, done.log
     assert (done.folder / "checkpoint").read_text().isdigit()
-    assert done.said == "madang: interrupted interrupted in cell 2/3; saved."
+    assert done.said == "madang: interrupted stopped in cell 2/3; saved."
     assert done.statuses == ["completed", "completed", "pending"]
     assert "saved a checkpoint" in done.text(1)
     assert (done.record["stage"], done.record["exit_code"]) == ("interrupted", 75)

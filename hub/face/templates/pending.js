@@ -5,14 +5,12 @@
   const RETRY = 2000; // ms between two tries while the hub is away
   const BEAT = 2000; // ms between two looks whether the hub is alive; cheap for it
   const BEATS = 5; // after so many, look what it knows of our request; not so cheap
-  const QUIET = 8000; // ms without an event after which the stream may be dead without telling
   const PATIENCE = 30; // tries for which a hub that is back may not know of the request yet
   const spawner = window.jhdata.base_url + "api/users/" + encodeURIComponent(words.user);
   let source = null;
   let unknown = 0;
   let over = false;
   let said = "";
-  let heard = Date.now();
   let begun = null; // when the start that we listen to began
   let looking = false;
   let beats = 0;
@@ -45,12 +43,10 @@
   function listen() {
     if (over) return;
     looking = false;
-    heard = Date.now();
     source = new EventSource(words.progress);
     source.onmessage = (message) => {
       if (over) return;
-      heard = Date.now();
-      unknown = 0;
+        unknown = 0;
       const event = JSON.parse(message.data);
       if (event.progress !== undefined) advance(event.progress);
       if (event.progress === 0 && !event.failed) show(words.requested, false); // JupyterHub's first
@@ -175,14 +171,6 @@
     show(words.not_cancelled, false);
     listen();
   }
-
-  // The proxy does not always close a stream whose hub was killed: a quiet one is looked after.
-  setInterval(() => {
-    if (over || !source || source.readyState === EventSource.CLOSED) return;
-    if (Date.now() - heard < QUIET) return;
-    source.close();
-    look();
-  }, RETRY);
 
   part("cancel").addEventListener("click", cancel);
   listen();

@@ -139,7 +139,8 @@ def ended(plan: Plan) -> End:
     unfinished = plan.error or (plan.cells_done < plan.cells and not plan.ended_itself)
     if plan.stop.cause and (plan.stop.delivered or unfinished):
         killed = " It did not stop in time and was ended." if plan.stop.hard else ""
-        return End(plan.stop.cause, f"{plan.stop.cause} in {_where(plan)}; saved.{killed}")
+        word = "out of time" if plan.stop.cause == TIMED_OUT else "stopped"
+        return End(plan.stop.cause, f"{word} in {_where(plan)}; saved.{killed}")
     if plan.error:
         stage = KERNEL_DIED if plan.died else FAILED
         name = "" if plan.died else f"{plan.error['ename']}: "
