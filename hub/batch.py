@@ -13,11 +13,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 from hub import metrics
 from hub.broker import Broker
+from hub.containers import run_spec
 from hub.core.lease import Kind, Lease, Stage
 from hub.core.runs import (
     OPEN_RUNS,
@@ -33,8 +33,6 @@ from hub.edge.engine import Container, ContainerSpec
 from hub.errors import NotFound, Refusal, Unavailable, Unknown
 
 log = logging.getLogger("madang.batch")
-JOB = "/run/madang/job.json"
-INPUT = "/run/madang/input.ipynb"
 # after its own time-out the runner still saves; then it is stopped from outside
 _MOST = 10_000  # open runs looked at in one tick; the newest, should there ever be more
 _OVERTIME = timedelta(seconds=60)
@@ -271,31 +269,11 @@ class Batch:
 
     def _spec(self, run: Run, lease: Lease) -> ContainerSpec:
         options = self.broker.container_options(lease, user=run.user, kind=Kind.RUN)
-        notebook = (self._folder(run.id) / "input.ipynb").read_bytes()
-        return ContainerSpec(
-            name=f"{self.settings.name}-run-{run.id}",
-            image=run.image,
-            command=("python", "-m", "madang.runner", JOB),
-            labels=dict(options.labels),
-            environment=dict(options.environment),
-            host_config=dict(options.host_config),
-            volumes={k: dict(v) for k, v in options.volumes.items()},
-            network=options.network,
-            files={JOB: json.dumps(self._job(run, lease)).encode(), INPUT: notebook},
+        return run_spec(
+            self.settings, run, lease, options,
+            notebook=(self._folder(run.id) / "input.ipynb").read_bytes(),
+            digest=self._engine.images().get(run.image, ""),
         )
-
-    def _job(self, run: Run, lease: Lease) -> dict[str, Any]:
-        return {
-            "id": run.id, "notebook": INPUT, "name": PurePosixPath(run.notebook).stem,
-            "folder": run.folder, "parameters": dict(run.parameters), "cwd": run.cwd,
-            "timeout": run.timeout, "kernel": None,
-            "record": {
-                "image": run.image, "image_digest": self._engine.images().get(run.image, ""),
-                "commit": run.commit, "slice": str(lease.slice), "node": self.settings.node_name,
-                "lease": lease.id, "user": run.user, "asked_at": run.asked_at.isoformat(),
-                "seed": run.parameters.get("seed"),
-            },
-        }
 
     # ---- inside ----------------------------------------------------------------------------
 

@@ -4,15 +4,18 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from hub.config import Settings
 from hub.core.lease import Kind, Lease, State
 from hub.core.mig import Slice
-from hub.edge.engine import Engine, Network, device, hardening
+from hub.core.runs import Run
+from hub.edge.engine import ContainerSpec, Engine, Network, device, hardening
 from hub.errors import Unavailable
 
 HOME = "/home/student"
+_JOB = "/run/madang/job.json"
+_INPUT = "/run/madang/input.ipynb"
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,38 @@ def slice_of(state: State, lease: Lease | None) -> Slice | None:
             "another one.", reason="slice-gone", slice=lease.slice.profile,
         )
     return found
+
+
+def run_spec(
+    settings: Settings, run: Run, lease: Lease, options: ContainerOptions, *, notebook: bytes,
+    digest: str,
+) -> ContainerSpec:
+    """The container of a run; `notebook` is the input as JSON text, `digest` the image's id.
+
+    Job and notebook are put into the container's own file system and not into the home: root
+    writes nothing where a student may have laid a link.
+    """
+    job = {
+        "id": run.id, "notebook": _INPUT, "name": PurePosixPath(run.notebook).stem,
+        "folder": run.folder, "parameters": dict(run.parameters), "cwd": run.cwd,
+        "timeout": run.timeout, "kernel": None,
+        "record": {
+            "image": run.image, "image_digest": digest, "commit": run.commit,
+            "slice": str(lease.slice), "node": settings.node_name, "lease": lease.id,
+            "user": run.user, "asked_at": run.asked_at.isoformat(), "seed": run.seed,
+        },
+    }
+    return ContainerSpec(
+        name=f"{settings.name}-run-{run.id}",
+        image=run.image,
+        command=("python", "-m", "madang.runner", _JOB),
+        labels=dict(options.labels),
+        environment=dict(options.environment),
+        host_config=dict(options.host_config),
+        volumes={k: dict(v) for k, v in options.volumes.items()},
+        network=options.network,
+        files={_JOB: json.dumps(job).encode(), _INPUT: notebook},
+    )
 
 
 def keep_last_words(data: Path, engine: Engine, id: str) -> None:

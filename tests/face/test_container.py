@@ -118,12 +118,14 @@ async def test_what_the_tick_has_kept_is_shown_where_it_was_faster(
     spawner: SliceSpawner, docker_says: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     (tmp_path / "logs" / "leases").mkdir(parents=True)
-    (tmp_path / "logs" / "leases" / "lease1.log").write_text("it said")
+    (tmp_path / "logs" / "leases" / "lease1.log").write_text(
+        '{"exit_code": 137, "oom": true}\nit said'
+    )
     docker_says(inspect_container=_answer(404), remove_container=_answer(404))
     await spawner.run_post_stop_hook()
     kept = lastwords.read(tmp_path, "madang-ana")
     assert kept is not None
-    assert kept.log == "it said"
+    assert (kept.log, kept.exit_code, kept.oom) == ("it said", 137, True)
 
 
 async def test_a_stop_that_fails_still_ends_the_lease(
