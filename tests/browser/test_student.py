@@ -1,6 +1,7 @@
 """The whole way in a real browser: login, card, Lab on exactly one slice, the line, a restart."""
 
 import re
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -155,6 +156,41 @@ def test_a_run_from_a_terminal_in_lab(place: Workspace, person: Person) -> None:
     assert '"epochs": 2' in record
     table = inside(place, "student1", "madang run list")
     assert "succeeded" in table, table
+
+
+def test_a_container_reaches_the_hub_and_nobody_else(place: Workspace) -> None:
+    people = [place.student("student1"), place.student("student2")]
+    for who in people:
+        who.start("1g.5gb")
+    for who in people:
+        wait_for(who.ready, timeout=120)
+    network = place.docker.networks.get(place.name)
+    gateway = network.attrs["IPAM"]["Config"][0]["Gateway"]
+    other = next(c for c in place.containers() if c.labels["madang.user"] == "student2")
+    address = other.attrs["NetworkSettings"]["Networks"][place.name]["IPAddress"]
+    port = {k: int(place.environment[f"MADANG_{k}_PORT"]) for k in ("HUB", "SERVICE", "PROXY_API")}
+    assert reaches(place, gateway, port["HUB"])
+    assert reaches(place, gateway, port["SERVICE"])
+    assert not reaches(place, gateway, port["PROXY_API"])
+    assert not reaches(place, gateway, place.port)
+    assert not reaches(place, gateway, 22)
+    assert not reaches(place, address, 8888)
+    assert not reaches(place, "169.254.169.254", 80)
+    # the same addresses from the host: it is our rules that keep them apart, not their absence
+    with socket.create_connection((address, 8888), 5):
+        pass
+    assert inside(place, "student1", "ls /home").split() == ["student"]
+    assert inside(place, "student1", "ls /var/run/docker.sock 2>&1 || true").count("No such") == 1
+    secret = place.data / "homes" / "student2" / "secret.txt"
+    secret.write_text("mine")
+    found = inside(place, "student1", "grep -rs mine /home /mnt /srv /var/lib 2>/dev/null")
+    assert "secret.txt" not in found
+
+
+def reaches(place: Workspace, host: str, port: int) -> bool:
+    """Whether student1's container gets a TCP connection there within 3 s."""
+    code = f"import socket; socket.create_connection(('{host}', {port}), 3); print('reached')"
+    return "reached" in inside(place, "student1", f'python -c "{code}"')
 
 
 def test_the_live_page_shows_the_slices_and_no_names(place: Workspace, person: Person) -> None:

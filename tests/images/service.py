@@ -75,7 +75,7 @@ class Service:
         app.get(base + "/me")(lambda: {"name": "kim", "is_operator": False, "groups": ["ai"]})
         app.get(base + "/slices")(lambda: SLICES)
         app.get(base + "/line")(lambda: self.line)
-        app.get(base + "/leases")(list)
+        app.get(base + "/leases")(lambda: ())
         app.get(base + "/offers")(lambda: PlainTextResponse("<html>log in</html>"))
         app.get(base + "/runs")(lambda: [self.run | END])
         app.post(base + "/runs", status_code=201)(self._submit)
