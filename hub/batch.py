@@ -5,36 +5,30 @@ Docker says of its container, and moves the run by what it sees. A killed servic
 but the seconds until the next tick.
 """
 
-import json
+import builtins
 import logging
 import secrets
+import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from hub import metrics
 from hub.broker import Broker
-from hub.containers import run_spec
+from hub.containers import last_words, run_spec
+from hub.core import runs
 from hub.core.lease import Kind, Lease, Stage
-from hub.core.runs import (
-    OPEN_RUNS,
-    Run,
-    RunStage,
-    Submission,
-    message_of,
-    new_run,
-    outcome,
-    progress_of,
-)
+from hub.core.runs import OPEN_RUNS, Run, RunStage, Submission, new_run, progress_of
 from hub.edge.engine import Container, ContainerSpec
 from hub.errors import NotFound, Refusal, Unavailable, Unknown
+from hub.runfiles import RunFiles
 
 log = logging.getLogger("madang.batch")
 # after its own time-out the runner still saves; then it is stopped from outside
-_MOST = 10_000  # open runs looked at in one tick; the newest, should there ever be more
+_PRUNE = timedelta(hours=1)
 _OVERTIME = timedelta(seconds=60)
 
 
@@ -48,15 +42,20 @@ class Batch:
         self.settings = broker.settings
         self._store = broker.edges.store
         self._engine = broker.edges.engine
+        self._files = RunFiles(broker.settings.data)
         self._clock = clock
         # starts and stops take seconds and must not hold up the tick; never two for one run
-        self._pool = ThreadPoolExecutor(4, thread_name_prefix="madang-batch")
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="madang-start")
+        # a stop waits for a run to save; stops must not keep starts waiting
+        self._stops = ThreadPoolExecutor(16, thread_name_prefix="madang-stop")
         self._busy: set[str] = set()
         self._lock = threading.Lock()
+        self._pruned = datetime.min.replace(tzinfo=UTC)
 
     def close(self) -> None:
         """Let starts and stops under way finish; no new ones."""
         self._pool.shutdown(wait=True)
+        self._stops.shutdown(wait=True)
 
     # ---- verbs -----------------------------------------------------------------------------
 
@@ -68,16 +67,18 @@ class Batch:
                 an image or a profile that is not to be had. Nothing is kept then.
             Unavailable: the disk is full or the store does not answer.
         """
-        run = self._new_run(wanted)
-        folder = self._folder(run.id)
-        folder.mkdir(parents=True, mode=0o700)
+        run = new_run(
+            wanted, id=secrets.token_hex(5), now=self._clock(),
+            image=self.settings.default_image, limit=self.settings.run_timeout,
+        )
         try:
-            (folder / "input.ipynb").write_text(json.dumps(wanted.notebook))
+            self._files.put_input(run.id, wanted.notebook)
             with self._store.write() as unit:
+                runs.check_share(unit.runs.values(), run.user, self.settings.runs_open)
                 unit.put_run(run)
             self._ask(run)
         except (Refusal, OSError) as e:
-            self._forget(run, folder, e)
+            self._forget(run, e)
             if isinstance(e, OSError):
                 raise Unavailable("The notebook cannot be stored: {error}.", error=e) from e
             raise
@@ -104,16 +105,16 @@ class Batch:
         if waiting:
             self.broker.withdraw(run.id, f"cancelled by {by}")
         else:
-            self._later(run.id, self._stop, run.id)
+            self._later(self._stops, run.id, self._stop, run.id)
         return run
 
-    def get(self, id: str) -> Run:
-        """A run by its id or by a prefix that only it has.
+    def get(self, id: str, *, user: str | None = None) -> Run:
+        """A run by its id or by a prefix that only it has; `user`: among that person's.
 
         Raises:
             NotFound: none, or more than one.
         """
-        run = self._store.run(id)
+        run = self._store.run(id, user=user)
         if run is None:
             raise NotFound("There is no run {id}. `madang run list` shows yours.", id=id)
         return run
@@ -122,12 +123,16 @@ class Batch:
         """Runs, newest first."""
         return self._store.runs(user=user, limit=limit)
 
+    def open_runs(self) -> builtins.list[Run]:
+        """All runs that have not ended, newest first."""
+        return self._store.runs(user=None, limit=sys.maxsize, stages=OPEN_RUNS)
+
     def logs(self, id: str) -> bytes:
         """What the run has printed so far; empty before it has started."""
         run = self.get(id)
-        kept = self._folder(run.id) / "log"
-        if kept.exists():
-            return kept.read_bytes()
+        kept = self._files.log(run.id)
+        if kept is not None:
+            return kept
         try:
             return self._engine.logs(run.id)
         except Unknown as e:
@@ -137,45 +142,47 @@ class Batch:
 
     def tick(self) -> None:
         """Move every run that has not ended by what its lease and its container show."""
-        runs = self._store.runs(user=None, limit=_MOST, stages=OPEN_RUNS)
-        if not runs:
+        self._prune()
+        moving = self.open_runs()
+        if not moving:
             return
         try:
+            state = self.broker.state()
             containers = {c.lease: c for c in self._engine.containers() if c.kind == Kind.RUN}
         except (Unknown, Unavailable):
             return
-        for run in runs:
+        for run in moving:
             if run.id in self._busy:
                 continue
             try:
-                self._move(run, containers.get(run.id))
-            except (Unknown, Unavailable, OSError) as e:
-                # one run's trouble (its log cannot be read or kept) must not hold up the others
+                self._move(run, containers.get(run.id), state.leases.get(run.id))
+            except Unknown as e:
                 log.warning("run %s is looked at again later: %s", run.id, e)
+            except Exception:
+                # whatever one run's trouble is, it must not hold up the others
+                log.exception("run %s is looked at again later", run.id)
 
-    def _move(self, run: Run, container: Container | None) -> None:
-        if container is not None:
+    def _move(self, run: Run, container: Container | None, lease: Lease | None) -> None:
+        lease = lease or self._store.lease(run.id)
+        if container is not None and (container.running or container.finished_at):
             self._follow(run, container)
-            return
-        lease = self._store.lease(run.id)
-        if lease is None:
+        elif lease is None:
             self._ask_again(run)
-        elif lease.stage is Stage.GRANTED and run.stage in (RunStage.WAITING, RunStage.STARTING):
-            self._later(run.id, self._start, run, lease)
-        elif lease.stage not in (Stage.WAITING, Stage.GRANTED):
+        elif run.stage is RunStage.STOPPING or lease.stage not in (Stage.WAITING, Stage.GRANTED):
             self._without_container(run, lease)
+        elif lease.stage is Stage.GRANTED:
+            # also where a container was made and not started: the start finishes it
+            self._later(self._pool, run.id, self._start, run, lease)
 
     def _follow(self, run: Run, container: Container) -> None:
-        if not container.running and container.exit_code is not None and container.finished_at:
-            self._finish(run, container)
-            return
         if not container.running:
+            self._finish(run, container)
             return
         if run.stage in (RunStage.WAITING, RunStage.STARTING):
             # the service died between the start and telling of it
             self._now_running(run)
         if run.stage is RunStage.STOPPING or self._overdue(run):
-            self._later(run.id, self._stop, run.id)
+            self._later(self._stops, run.id, self._stop, run.id)
         self._note_progress(run)
 
     def _overdue(self, run: Run) -> bool:
@@ -190,52 +197,54 @@ class Batch:
 
     def _finish(self, run: Run, container: Container) -> None:
         """Keep the log, say how it ended, remove the container, give the slice back."""
-        text = self._engine.logs(run.id)
-        kept = self._folder(run.id)
-        kept.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (kept / "log").write_bytes(text)
         code = container.exit_code if container.exit_code is not None else -1
-        stage = outcome(code, oom=container.oom, stopping=run.stage is RunStage.STOPPING)
-        done, cells, said = progress_of(text.decode(errors="replace"))
-        ended = self._update(
-            run.id, lambda r: replace(
-                r, stage=stage, exit_code=code, ended_at=container.finished_at or self._clock(),
-                cells_done=done, cells=cells, message=message_of(stage, said, r.message),
-            ),
-        )
-        self.broker.ended(run.id, f"run {stage.value}")
+        text = self._engine.logs(run.id)
+        self._end(run, code, oom=container.oom, log_text=text, at=container.finished_at)
+        self.broker.ended(run.id, f"run {self.get(run.id).stage.value}")
         self._engine.remove(run.id)
-        (kept / "input.ipynb").unlink(missing_ok=True)
-        metrics.run_done(ended)
-        log.info("run %s of %s: %s (exit %s)", run.id, run.user, stage.value, code)
 
     def _without_container(self, run: Run, lease: Lease) -> None:
-        """Its lease is over and there is no container: it was cancelled, or it was lost."""
-        stage = RunStage.CANCELLED if run.stage is RunStage.STOPPING else RunStage.LOST
-        if lease.stage is Stage.WITHDRAWN or (stage is RunStage.LOST and "ended by" in lease.cause):
-            stage = RunStage.CANCELLED
-        text = run.message or f"its container disappeared: {lease.cause}"
-        ended = self._update(
-            run.id, lambda r: replace(r, stage=stage, ended_at=self._clock(), message=text)
-        )
-        self.broker.ended(run.id, text)
-        metrics.run_done(ended)
-        log.warning("run %s of %s: %s (%s)", run.id, run.user, stage.value, text)
+        """Its lease is over or to end, and no container runs: what the tick has kept tells, if any.
+
+        Without that it was cancelled before it ran, or it was lost.
+        """
+        kept = last_words(self.settings.data, run.id)
+        if kept and kept.exit_code is not None:
+            self._end(run, kept.exit_code, oom=kept.oom, log_text=kept.log, at=lease.ended_at)
+        else:
+            wanted = lease.stage is Stage.WITHDRAWN or "ended by" in lease.cause
+            self._update(run.id, lambda r: runs.vanished(
+                r, lease.cause, at=self._clock(), wanted=wanted
+            ))
+        self.broker.withdraw(run.id, "its run is over")
+
+    def _end(
+        self, run: Run, code: int, *, oom: bool, log_text: bytes, at: datetime | None
+    ) -> None:
+        self._files.keep_log(run.id, log_text)
+        said, overdue = log_text.decode(errors="replace"), self._overdue(run)
+        self._update(run.id, lambda r: runs.ended(
+            r, code, said, at=at or self._clock(), oom=oom, overdue=overdue
+        ))
 
     # ---- starting and stopping ---------------------------------------------------------------
 
     def _start(self, run: Run, lease: Lease) -> None:
+        began = time.monotonic()
         run = self._update(
-            run.id, lambda r: replace(r, stage=RunStage.STARTING, slice=str(lease.slice))
+            run.id, lambda r: r if r.stage is not RunStage.WAITING else replace(
+                r, stage=RunStage.STARTING, slice=str(lease.slice)
+            ),
         )
+        if run.stage is not RunStage.STARTING:
+            return
         try:
             spec = self._spec(run, lease)
-            if not self.broker.may_start(run.id):
-                return
-            self._engine.start_run(spec)
+            self._engine.start_run(spec, confirm=lambda: self.broker.may_start(run.id))
         except (Refusal, Unknown, OSError) as e:
             self._not_started(run, e)
             return
+        metrics.START.labels(Kind.RUN.value).observe(time.monotonic() - began)
         self._now_running(run)
 
     def _now_running(self, run: Run) -> None:
@@ -251,15 +260,8 @@ class Batch:
             # the container may be there all the same: the next ticks will see
             log.warning("run %s: the start gave no answer: %s", run.id, error)
             return
-        text = f"could not start: {error}"
-        ended = self._update(
-            run.id, lambda r: replace(
-                r, stage=RunStage.FAILED, ended_at=self._clock(), message=text
-            ),
-        )
-        self.broker.ended(run.id, text)
-        metrics.run_done(ended)
-        log.error("run %s of %s %s", run.id, run.user, text)
+        self._update(run.id, lambda r: runs.not_started(r, str(error), at=self._clock()))
+        self.broker.withdraw(run.id, f"could not start: {error}")
 
     def _stop(self, id: str) -> None:
         try:
@@ -271,17 +273,11 @@ class Batch:
         options = self.broker.container_options(lease, user=run.user, kind=Kind.RUN)
         return run_spec(
             self.settings, run, lease, options,
-            notebook=(self._folder(run.id) / "input.ipynb").read_bytes(),
+            notebook=self._files.input(run.id),
             digest=self._engine.images().get(run.image, ""),
         )
 
     # ---- inside ----------------------------------------------------------------------------
-
-    def _new_run(self, wanted: Submission) -> Run:
-        return new_run(
-            wanted, id=secrets.token_hex(5), now=self._clock(),
-            image=self.settings.default_image, limit=self.settings.run_timeout,
-        )
 
     def _ask(self, run: Run) -> None:
         self.broker.ask(
@@ -296,26 +292,42 @@ class Batch:
         except Refusal as e:
             self._not_started(run, e)
 
-    def _forget(self, run: Run, folder: Path, error: Exception) -> None:
+    def _forget(self, run: Run, error: Exception) -> None:
         log.info("run of %s is refused: %s", run.user, error)
+        self._files.forget(run.id)
         with self._store.write() as unit:
             unit.drop_run(run.id)
-        for found in folder.glob("*"):
-            found.unlink()
-        folder.rmdir()
 
     def _update(self, id: str, change: Callable[[Run], Run]) -> Run:
-        """Change a run inside one transaction; what somebody else wrote meanwhile is kept."""
+        """Change a run inside one transaction; what somebody else wrote meanwhile is kept.
+
+        The end of a run passes here once: its input goes, and it is counted.
+        """
         with self._store.write() as unit:
             run = unit.runs.get(id)
-            if run is None:  # it has ended: nothing moves it any more
-                return self.get(id)
-            after = change(run)
-            if after != run:
-                unit.put_run(after)
+            if run is not None:
+                after = change(run)
+                if after != run:
+                    unit.put_run(after)
+        if run is None:  # it has ended: nothing moves it any more
+            return self.get(id)
+        if after.done:
+            self._files.drop_input(id)
+            metrics.run_done(after)
+            log.info("run %s of %s: %s (%s)", id, after.user, after.stage.value, after.message)
         return after
 
-    def _later(self, id: str, work: Callable[..., None], *args: object) -> None:
+    def _prune(self) -> None:
+        """Once an hour: delete what is older than `keep_days` of ended runs and containers."""
+        now = self._clock()
+        if now - self._pruned < _PRUNE:
+            return
+        self._pruned = now
+        self._files.prune(now - timedelta(days=self.settings.keep_days))
+
+    def _later(
+        self, pool: ThreadPoolExecutor, id: str, work: Callable[..., None], *args: object
+    ) -> None:
         with self._lock:
             if id in self._busy:
                 return
@@ -329,7 +341,4 @@ class Batch:
             finally:
                 self._busy.discard(id)
 
-        self._pool.submit(job)
-
-    def _folder(self, id: str) -> Path:
-        return self.settings.data / "runs" / id
+        pool.submit(job)

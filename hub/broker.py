@@ -31,7 +31,7 @@ from hub.core.lease import (
     Withdrawn,
     step,
 )
-from hub.core.mig import MODELS, Slice
+from hub.core.mig import Slice
 from hub.core.policy import Offer, Place
 from hub.core.roster import Member
 from hub.edge.engine import Network
@@ -78,8 +78,6 @@ class Broker:
                 not allowed.
             Unavailable: the disk is full, or the store does not answer.
         """
-        self._check_image(image)
-        self._check_disk()
         request = Request(
             id=id or secrets.token_hex(8), user=user, kind=kind, name=name, profile=profile,
             image=image, asked_at=self._clock(), group=group, options=dict(options or {}),
@@ -88,7 +86,10 @@ class Broker:
             before = unit.state
             state = before
             if state.open_for(*request.owner) is None:
-                _check_profile(state, profile)
+                # not where a place is kept already: a restarted hub asks again for it
+                self._check_image(image)
+                self._check_disk()
+                policy.check_profile(state, profile)
                 state, _ = step(state, Asked(request), self._clock())
                 state = self._grant(state)
             unit.state = state
@@ -178,10 +179,12 @@ class Broker:
         What gives no answer (NVML, Docker) is left out of the look and changes nothing.
         """
         at = self._clock()
-        seen = Observed(at, self._sample(), self._containers())
+        slices, found = self._sample(), self._containers()
+        seen = Observed(at, slices, *found) if found else Observed(at, slices, None)
         with self.edges.store.write() as unit:
             before = unit.state
             state, effects = step(before, seen, self._clock())
+            state = self._end_long_waits(state)
             state = self._grant(state)
             unit.state = state
         metrics.granted(before, state)
@@ -197,13 +200,14 @@ class Broker:
         """
         try:
             known = self.edges.hub.servers()
-            for lease in self._servers_to_resume():
-                if (lease.request.user, lease.request.name) not in known:
-                    self._start_again(lease)
         except (Unknown, Unavailable) as e:
             log.info("the hub does not take servers yet: %s", e)
             return False
-        return True
+        left = [
+            x for x in self._servers_to_resume() if (x.request.user, x.request.name) not in known
+        ]
+        taken = [self._start_again(x) for x in left]  # each is asked, whatever the others got
+        return all(taken)
 
     def network(self) -> Network:
         """The containers' network with its firewall, made where missing.
@@ -280,7 +284,16 @@ class Broker:
             log.warning("the GPUs give no answer: %s", e)
             return None
 
-    def _containers(self) -> dict[str, bool] | None:
+    def _end_long_waits(self, state: State) -> State:
+        """A server that waited too long, and a little: the hub that waits with it says so first."""
+        latest = self._clock() - timedelta(seconds=self.settings.waiting_max) - _GUARD
+        for lease in state.waiting():
+            if lease.request.kind is Kind.SERVER and lease.request.asked_at < latest:
+                state, _ = step(state, Withdrawn(lease.id, "waited too long"), self._clock())
+        return state
+
+    def _containers(self) -> tuple[dict[str, bool], dict[str, str]] | None:
+        """(lease → it runs, lease → the slice on its label), or None without an answer."""
         try:
             found = self.edges.engine.containers()
         except (Unknown, Unavailable) as e:
@@ -291,9 +304,10 @@ class Broker:
         for c in found:
             if c.lease:
                 running[c.lease] = running.get(c.lease, False) or c.running
-        return running
+        return running, {c.lease: c.slice for c in found if c.lease and c.slice}
 
-    def _start_again(self, lease: Lease) -> None:
+    def _start_again(self, lease: Lease) -> bool:
+        """Whether the hub has answered for this one; nobody waits for another's answer."""
         owner = (lease.request.user, lease.request.name)
         try:
             self.edges.hub.start_server(*owner, dict(lease.request.options))
@@ -301,8 +315,12 @@ class Broker:
             # the person is gone, or may not have this any more: nobody else waits behind it
             log.warning("%s's server is not started again: %s", lease.request.user, e)
             self.withdraw(lease.id, f"could not be started again: {e}")
+        except (Unknown, Unavailable) as e:
+            log.warning("the hub does not start %s's server yet: %s", lease.request.user, e)
+            return False
         else:
             log.info("asked the hub again for %s's server", lease.request.user)
+        return True
 
     def _servers_to_resume(self) -> list[Lease]:
         return [
@@ -331,20 +349,3 @@ class Broker:
 def open_broker(settings: Settings) -> Broker:
     """The broker on the edges that the settings name."""
     return Broker(settings, open_edges(settings))
-
-
-def _check_profile(state: State, profile: str) -> None:
-    here = [o.profile for o in policy.offers(state)]
-    if profile in here:
-        return
-    if not here:
-        raise Unavailable(
-            "No GPU has been seen yet. Try again in a few seconds; if it stays so, tell the "
-            "operator (`madang doctor`).", reason="no-gpu",
-        )
-    known = any(p.name == profile for m in MODELS.values() for p in m.profiles)
-    raise BadInput(
-        "No GPU here is cut into {profile}. Sizes here: {here}." if known
-        else "There is no profile {profile}. Sizes here: {here}.",
-        reason="unknown-profile", profile=profile, here=", ".join(here),
-    )

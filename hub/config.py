@@ -82,6 +82,10 @@ class Settings(BaseSettings):
         "Seconds before an unfinished start is believed to have left nothing behind."))
     waiting_max: int = Field(24 * 3600, ge=1, description="Longest wait in the line, seconds.")
 
+    runs_open: int = Field(100, ge=1, description=(
+        "Runs that one person may have waiting or running."))
+    keep_days: int = Field(30, ge=1, description=(
+        "Days for which logs of ended runs and containers are kept."))
     notebook_mib: int = Field(20, ge=1, description="Largest notebook that can be submitted, MiB.")
     disk_free_mib: int = Field(1024, ge=0, description=(
         "Free space in the data folder below which nothing new starts, MiB."))

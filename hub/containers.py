@@ -93,7 +93,8 @@ def run_spec(
     return ContainerSpec(
         name=f"{settings.name}-run-{run.id}",
         image=run.image,
-        command=("python", "-m", "madang.runner", _JOB),
+        # -I: a json.py in the student's home must not be imported in place of Python's
+        command=("python", "-I", "-m", "madang.runner", _JOB),
         labels=dict(options.labels),
         environment=dict(options.environment),
         host_config=dict(options.host_config),
@@ -101,6 +102,29 @@ def run_spec(
         network=options.network,
         files={_JOB: json.dumps(job).encode(), _INPUT: notebook},
     )
+
+
+@dataclass(frozen=True)
+class LastWords:
+    """How a container ended that the tick has removed; `log` is its end."""
+
+    exit_code: int | None
+    oom: bool
+    log: bytes
+
+
+def last_words(data: Path, id: str) -> LastWords | None:
+    """What `keep_last_words` kept; None where there is nothing."""
+    try:
+        head, _, text = _words_at(data, id).read_bytes().partition(b"\n")
+        ended = json.loads(head)
+        return LastWords(ended["exit_code"], ended["oom"], text)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _words_at(data: Path, id: str) -> Path:
+    return data / "logs" / "leases" / f"{id}.log"
 
 
 def keep_last_words(data: Path, engine: Engine, id: str) -> None:
@@ -114,9 +138,8 @@ def keep_last_words(data: Path, engine: Engine, id: str) -> None:
     if found is None:
         return
     head = json.dumps({"exit_code": found.exit_code, "oom": found.oom}).encode() + b"\n"
-    folder = data / "logs" / "leases"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / f"{id}.log"
+    path = _words_at(data, id)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.write_bytes(head + engine.logs(id, tail=200))
     path.chmod(0o600)
 

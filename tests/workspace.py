@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -254,17 +254,40 @@ class Workspace:
         for pid in found:
             os.kill(pid, signal.SIGKILL)
 
+    def running(self) -> list[Any]:
+        """Running containers of ours, as Docker shows them now."""
+        return [c for c in self.containers() if c.status == "running"]
+
     def devices(self) -> dict[str, list[str]]:
-        """Slice UUID → running containers that Docker pinned to it, by HostConfig."""
-        pinned: dict[str, list[str]] = {}
-        for c in self.containers():
-            if c.status != "running":
-                continue
-            c.reload()
-            for request in c.attrs["HostConfig"].get("DeviceRequests") or []:
-                for uuid in request.get("DeviceIDs") or []:
-                    pinned.setdefault(uuid, []).append(c.name)
-        return pinned
+        """Slice UUID → running containers that are pinned to it, in whichever way."""
+        return grouped(self.running(), pinned_to)
+
+
+def grouped(running: Iterable[Any], by: Callable[[Any], Iterable[str]]) -> dict[str, list[str]]:
+    """What `by` finds in each container → the names of those that have it."""
+    found: dict[str, list[str]] = {}
+    for c in running:
+        for one in by(c):
+            found.setdefault(one, []).append(c.name)
+    return found
+
+
+def pinned_to(container: Any) -> list[str]:
+    """UUIDs that a container is pinned to: device requests, CDI's names, or the environment."""
+    ids = [
+        x.removeprefix("nvidia.com/gpu=")
+        for request in container.attrs["HostConfig"].get("DeviceRequests") or []
+        for x in request.get("DeviceIDs") or []
+    ]
+    environment = dict(x.split("=", 1) for x in container.attrs["Config"]["Env"] if "=" in x)
+    named = environment.get("NVIDIA_VISIBLE_DEVICES", "")
+    return [*ids, *([named] if named.startswith(("MIG-", "GPU-")) else [])]
+
+
+def slice_of(container: Any) -> list[str]:
+    """The slice that a container's label names; none for one without a slice."""
+    named = container.labels.get("madang.slice", "")
+    return [named] if named else []
 
 
 @contextmanager

@@ -145,6 +145,7 @@ def _observed(state: State, event: Observed, now: datetime) -> Moved:
         state = replace(state, slices=_seen(state.slices, event.slices))
     if event.containers is None:
         return state, ()
+    state = _keep_strays_back(state, event)
     effects: list[Effect] = []
     moved: list[Lease] = []
     for lease in state.leases.values():
@@ -157,6 +158,22 @@ def _observed(state: State, event: Observed, now: datetime) -> Moved:
         for x in sorted(event.containers) if x not in state.leases
     ]
     return _with(state, *moved), tuple(effects)
+
+
+def _keep_strays_back(state: State, event: Observed) -> State:
+    """A slice that a container without a lease is pinned to is in use, whoever made the container.
+
+    Its processes become unknown, so it is not free before a look that finds it without the stray.
+    """
+    unknown = set(event.containers or ()) - state.leases.keys()
+    strays = {event.pins[x] for x in unknown if x in event.pins}
+    if not strays:
+        return state
+    slices = {
+        k: replace(s, processes=None) if str(k) in strays and s.processes == () else s
+        for k, s in state.slices.items()
+    }
+    return replace(state, slices=slices)
 
 
 def _seen(before: Mapping[SliceKey, Slice], now_seen: Iterable[Slice]) -> dict[SliceKey, Slice]:
@@ -191,6 +208,8 @@ def _drain(
     # a create that was under way when the lease ended may still land: wait before believing "gone"
     settled = event.at >= since + (timedelta(0) if lease.started_at else state.limits.settle)
     there = lease.id in event.containers
+    if _waits_to_be_read(lease, event) and now - since <= state.limits.dirty:
+        return lease, ()
     # an exited container cannot touch the slice; one that was created and never started still can
     over = not there or (not event.containers[lease.id] and lease.started_at is not None)
     # also an exit is believed only of a look begun after the end: an older one may show the
@@ -203,6 +222,15 @@ def _drain(
         text = f"slice {lease.slice} is quarantined: {what} ({who})"
         return _move(lease, Stage.QUARANTINED), (*_remove_if(there, lease), TellOperator(text))
     return lease, _remove_if(there, lease)
+
+
+def _waits_to_be_read(lease: Lease, event: Observed) -> bool:
+    """Whether it is a run's container that has exited: how it ended stands in it and nowhere else.
+
+    `batch` reads that and removes it; only where it does not is it removed here.
+    """
+    ran = lease.request.kind is Kind.RUN and lease.started_at is not None
+    return ran and (event.containers or {}).get(lease.id) is False
 
 
 def _remove_if(there: object, lease: Lease) -> tuple[Effect, ...]:

@@ -173,13 +173,15 @@ class Observed:
     """One look at the machine.
 
     `slices`: every slice seen (None: NVML gave no answer). `containers`: lease id → whether it
-    runs, for each container of ours (None: Docker gave no answer). `at`: the moment *before* the
+    runs, for each container of ours (None: Docker gave no answer). `pins`: lease id → the slice's
+    text on the container's label. `at`: the moment *before* the
     look began; what was granted or started after it is not judged by it.
     """
 
     at: datetime
     slices: tuple[Slice, ...] | None
     containers: Mapping[str, bool] | None
+    pins: Mapping[str, str] = field(default_factory=dict)
 
 
 Event = Asked | Withdrawn | Granted | Started | Ended | Observed

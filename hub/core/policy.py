@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hub.core.lease import Granted, Lease, Stage, State
-from hub.core.mig import Slice
+from hub.core.mig import MODELS, Slice
+from hub.errors import BadInput, Unavailable
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,29 @@ def offers(state: State) -> tuple[Offer, ...]:
     return tuple(
         Offer(p, s.gpu_name, s.compute, s.memory, s.memory_mib, total[p], free[p], waiting[p])
         for p, s in sorted(first.items(), key=lambda x: (x[1].memory_mib, x[1].compute, x[0]))
+    )
+
+
+def check_profile(state: State, profile: str) -> None:
+    """Refuse a size that no card here is cut into.
+
+    Raises:
+        BadInput: unknown, or not to be had here; names the sizes here.
+        Unavailable: no card has been seen yet.
+    """
+    here = [o.profile for o in offers(state)]
+    if profile in here:
+        return
+    if not here:
+        raise Unavailable(
+            "No GPU has been seen yet. Try again in a few seconds; if it stays so, tell the "
+            "operator (`madang doctor`).", reason="no-gpu",
+        )
+    known = any(p.name == profile for m in MODELS.values() for p in m.profiles)
+    raise BadInput(
+        "No GPU here is cut into {profile}. Sizes here: {here}." if known
+        else "There is no profile {profile}. Sizes here: {here}.",
+        reason="unknown-profile", profile=profile, here=", ".join(here),
     )
 
 

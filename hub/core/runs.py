@@ -1,15 +1,16 @@
 """Runs of notebooks: their stages, what a notebook's parameters are, what an exit code means."""
 
 import ast
+import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
-from hub.errors import BadInput
+from hub.errors import BadInput, Refusal
 
 Json = None | bool | int | float | str | list[Any] | dict[str, Any]
 
@@ -106,14 +107,20 @@ EXITS: Mapping[int, RunStage] = {
 }
 
 
-def outcome(exit_code: int, *, oom: bool, stopping: bool) -> RunStage:
+def outcome(
+    exit_code: int, *, oom: bool, stopping: bool, overdue: bool = False
+) -> RunStage:
     """What the container's end means. Docker's OOM flag beats the code; a cancel beats both.
 
-    137 without the flag is a SIGKILL from outside (the machine, an operator): LOST, not memory.
+    The flag may be set by a killed child of a notebook that went well: 0 is success all the same.
+    `overdue`: we stopped it, because its own time limit did not. 137 without the flag is a SIGKILL
+    from outside (the machine, an operator): LOST, not memory.
     """
     if stopping and exit_code != 0:
         return RunStage.CANCELLED
-    if oom:
+    if overdue and exit_code != 0:
+        return RunStage.TIMED_OUT
+    if oom and exit_code != 0:
         return RunStage.OUT_OF_MEMORY
     if exit_code == _SIGKILLED:
         return RunStage.LOST
@@ -121,7 +128,11 @@ def outcome(exit_code: int, *, oom: bool, stopping: bool) -> RunStage:
 
 
 _NAME = re.compile(r"[^A-Za-z0-9가-힣._-]+")
-_CELL = re.compile(r"^madang: cell (\d+)/(\d+)\s*$", re.MULTILINE)
+_MAGIC = re.compile(r"^[%!].*$", re.MULTILINE)
+_SOURCE_MOST = 16 * 1024  # characters: ast takes seconds and gigabytes for a notebook made to hurt
+_PARAMETERS_MOST = 64 * 1024  # characters as JSON: each look at open runs reads them
+_COMMIT_MOST = 64
+_CELL = re.compile(r"^madang: cell (\d{1,6})/(\d{1,6})\s*$", re.MULTILINE)
 _SAID = re.compile(r"^madang: (?!cell )[a-z-]+ ?(.*)$", re.MULTILINE)
 
 
@@ -159,15 +170,18 @@ def check_notebook(notebook: object, name: str) -> None:
             )
 
 
-def parameters_of(notebook: Mapping[str, Any]) -> tuple[Parameter, ...]:
+def parameters_of(notebook: Mapping[str, Any]) -> tuple[Parameter, ...] | None:
     """The parameters a Python notebook declares in its cell tagged `parameters` (papermill's rule).
 
-    A cell that does not parse as Python declares nothing.
+    None where that cannot be told: another language, code that does not parse, or more of it than
+    a service should parse for one person. The runner in the container looks again.
     """
+    meta = _mapping(notebook.get("metadata"))
+    spec, info = _mapping(meta.get("kernelspec")), _mapping(meta.get("language_info"))
+    language = str(spec.get("language") or info.get("name") or "python")
     for cell in notebook.get("cells", []):
-        tags = cell.get("metadata", {}).get("tags")
-        if isinstance(tags, list) and "parameters" in tags:
-            return tuple(_assigned(_text(cell.get("source", ""))))
+        if "parameters" in _tags(cell):
+            return _declared(_text(cell.get("source"))) if language == "python" else None
     return ()
 
 
@@ -175,9 +189,17 @@ def check_parameters(notebook: Mapping[str, Any], given: Mapping[str, Json]) -> 
     """Refuse names that the notebook does not know; papermill itself would only warn.
 
     Raises:
-        BadInput: naming the unknown ones and what the notebook knows.
+        BadInput: naming the unknown ones and what the notebook knows; or values of over 64 KiB.
     """
-    known = [p.name for p in parameters_of(notebook)]
+    if len(json.dumps(given)) > _PARAMETERS_MOST:
+        raise BadInput(
+            "Parameters may have {most} characters together; put larger data into a file.",
+            reason="parameters-too-large", most=_PARAMETERS_MOST,
+        )
+    found = parameters_of(notebook)
+    if found is None:
+        return
+    known = [p.name for p in found]
     unknown = sorted(set(given) - set(known))
     if not unknown:
         return
@@ -200,19 +222,47 @@ def _text(source: object) -> str:
     return source if isinstance(source, str) else ""
 
 
-def _assigned(source: str) -> list[Parameter]:
+def _tags(cell: object) -> list[object]:
+    tags = _mapping(_mapping(cell).get("metadata")).get("tags")
+    return tags if isinstance(tags, list) else []
+
+
+def _mapping(found: object) -> Mapping[str, Any]:
+    return found if isinstance(found, Mapping) else {}
+
+
+def _declared(source: str) -> tuple[Parameter, ...] | None:
+    """What Python source sets at its top level; None where it is too long or does not parse."""
+    if len(source) > _SOURCE_MOST:
+        return None
     try:
-        body = ast.parse(source).body
-    except SyntaxError:
+        body = ast.parse(_MAGIC.sub("", source)).body
+        return tuple(p for node in body for p in _parameters(node))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _parameters(node: ast.stmt) -> list[Parameter]:
+    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
+        kind = ast.unparse(node.annotation)
+        return [Parameter(node.target.id, ast.unparse(node.value), kind)]
+    if not isinstance(node, ast.Assign):
         return []
-    found: list[Parameter] = []
-    for node in body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            found.append(Parameter(node.targets[0].id, ast.unparse(node.value)))
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
-            kind = ast.unparse(node.annotation)
-            found.append(Parameter(node.target.id, ast.unparse(node.value), kind))
-    return found
+    value = ast.unparse(node.value)
+    return [Parameter(t.id, value) for t in node.targets if isinstance(t, ast.Name)]
+
+
+def check_share(runs: Iterable[Run], user: str, most: int) -> None:
+    """Refuse one more run to somebody who has `most` open ones among `runs`.
+
+    Raises:
+        Refusal: "too-many-runs" (429).
+    """
+    if sum(x.user == user for x in runs) >= most:
+        raise Refusal(
+            "You have {most} runs waiting or running, and more are not taken at once. Wait for "
+            "some to end, or cancel some.", reason="too-many-runs", status=429, most=most,
+        )
 
 
 def new_run(
@@ -242,6 +292,34 @@ def new_run(
     )
 
 
+def ended(
+    run: Run, code: int, said: str, *, at: datetime, oom: bool, overdue: bool
+) -> Run:
+    """The run as its container's end shows it; `said` is its log, `at` when it ended."""
+    stage = outcome(
+        code, oom=oom, stopping=run.stage is RunStage.STOPPING, overdue=overdue
+    )
+    done, cells, word = progress_of(said)
+    return replace(
+        run, stage=stage, exit_code=code, ended_at=at, cells_done=done, cells=cells,
+        message=message_of(stage, word, run.message),
+    )
+
+
+def vanished(run: Run, cause: str, *, at: datetime, wanted: bool) -> Run:
+    """A run without a container: cancelled where that was `wanted`, else lost, with the cause."""
+    stage = RunStage.CANCELLED if wanted or run.stage is RunStage.STOPPING else RunStage.LOST
+    text = run.message or f"its container disappeared: {cause}"
+    return replace(run, stage=stage, ended_at=at, message=text)
+
+
+def not_started(run: Run, why: str, *, at: datetime) -> Run:
+    """A run whose container could not be started; one that was being cancelled is cancelled."""
+    if run.stage is RunStage.STOPPING:
+        return replace(run, stage=RunStage.CANCELLED, ended_at=at)
+    return replace(run, stage=RunStage.FAILED, ended_at=at, message=f"could not start: {why}")
+
+
 def message_of(stage: RunStage, said: str, before: str) -> str:
     """The one line for people: what is certain first, then what the runner said last."""
     if stage is RunStage.OUT_OF_MEMORY:
@@ -255,11 +333,9 @@ def _inside_home(cwd: str) -> str:
     path = PurePosixPath(cwd)
     if path.is_absolute() or ".." in path.parts:
         raise BadInput("The folder {cwd} is not inside the home.", reason="path", cwd=cwd)
-    return "" if str(path) == "." else str(path)
+    return str(path) if cwd else ""
 
 
 def _commit(notebook: Mapping[str, Any]) -> str:
-    found: object = notebook
-    for key in ("metadata", "madang", "commit"):
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found if isinstance(found, str) else ""
+    found = _mapping(_mapping(notebook.get("metadata")).get("madang")).get("commit")
+    return found[:_COMMIT_MOST] if isinstance(found, str) else ""

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,17 @@ _ORDER = {
 class Unit:
     """One write transaction. Assign `state`; what differs from what was read is written at the end.
 
-    `runs`: runs that are not done, by id.
+    `runs`: runs that are not done, by id; read when first asked for.
     """
 
     state: State
-    runs: dict[str, Run]
+    load_runs: Callable[[], dict[str, Run]]
     changed_runs: dict[str, Run | None] = field(default_factory=dict)
+
+    @cached_property
+    def runs(self) -> dict[str, Run]:
+        """Runs that are not done, by id."""
+        return self.load_runs()
 
     def put_run(self, run: Run) -> None:
         """Write this run, new or changed."""
@@ -170,8 +175,8 @@ class Store:
             RuntimeError: called inside another `write` of the same thread.
         """
         with self._my_turn(), self._database.begin(write=True) as c:
-            before, runs = self._load(c), _runs(c)
-            unit = Unit(before, runs)
+            before = self._load(c)
+            unit = Unit(before, lambda: _runs(c))
             yield unit
             _save(c, before, unit)
 
@@ -196,13 +201,14 @@ class Store:
 
     # ---- runs ----------------------------------------------------------------------------------
 
-    def run(self, id_or_prefix: str) -> Run | None:
-        """A run by its id, or by a prefix that only it has."""
+    def run(self, id_or_prefix: str, *, user: str | None = None) -> Run | None:
+        """A run by its id, or by a prefix that only it has; `user`: among that person's."""
         at = tables.runs.c.id
         with self._database.begin() as c:
-            rows = c.execute(_RUNS.where(at == id_or_prefix)).mappings().all()
+            among = _RUNS if user is None else _RUNS.where(tables.runs.c.user == user)
+            rows = c.execute(among.where(at == id_or_prefix)).mappings().all()
             if not rows and id_or_prefix:
-                like = _RUNS.where(at.startswith(id_or_prefix, autoescape=True))
+                like = among.where(at.startswith(id_or_prefix, autoescape=True))
                 rows = c.execute(like.limit(2)).mappings().all()
         return tables.run_of(rows[0]) if len(rows) == 1 else None
 

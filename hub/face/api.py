@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, Field, JsonValue
 from hub.batch import Batch
 from hub.broker import Broker
 from hub.core import roster
-from hub.core.lease import Lease
+from hub.core.lease import Kind, Lease
 from hub.core.policy import Offer
 from hub.core.runs import Run, Submission
 from hub.errors import BadInput, NotAllowed, NotFound
@@ -175,9 +175,16 @@ def leases(
 
 @router.delete("/leases/{id}")
 def end_lease(id: Id, caller: ApiCaller, use: Use) -> LeaseOut:
-    """End a lease, or leave the line. The slice is free when it was seen to be clean."""
+    """End a lease, or leave the line. The slice is free when it was seen to be clean.
+
+    A run is cancelled: it saves what it has, and its lease ends with it.
+    """
     lease = _own_lease(id, caller, use.broker)
-    use.broker.end(id, _by(caller, lease.request.user))
+    by = _by(caller, lease.request.user)
+    if _runs_still(lease, use.batch):
+        use.batch.cancel(id, by)
+    else:
+        use.broker.end(id, by)
     return lease_of(use.broker.look(id).lease)
 
 
@@ -283,6 +290,16 @@ def _own_lease(id: str, caller: Caller, broker: Broker) -> Lease:
         # the same words as for one that was never made: ids of others are not confirmed
         raise NotFound("There is no lease {id}.", id=id)
     return lease
+
+
+def _runs_still(lease: Lease, batch: Batch) -> bool:
+    """Whether a run that has not ended stands behind this lease: it is asked to save first."""
+    if lease.request.kind is not Kind.RUN:
+        return False
+    try:
+        return not batch.get(lease.id).done
+    except NotFound:
+        return False
 
 
 def _own_run(id: str, caller: Caller, batch: Batch) -> Run:

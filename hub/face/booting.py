@@ -6,7 +6,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from docker.errors import ImageNotFound
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError
+from tornado.httpclient import HTTPClientError
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from hub.containers import ContainerOptions
 from hub.errors import Refusal, Unavailable, Unknown
@@ -20,6 +21,7 @@ _COMMAND = ["jupyterhub-singleuser"]
 _PORT = 8888
 _KNOCK = 0.25  # seconds between two knocks at the server's door
 _LOOK_EVERY = 4  # knocks between two looks whether the container still runs
+_LONGEST_ANSWER = 64 << 10  # bytes; Jupyter answers with its version
 
 
 class Booting:
@@ -148,8 +150,19 @@ class Booting:
         return str(found["NetworkSettings"]["Networks"].get(network, {}).get("IPAddress", ""))
 
     async def _knock(self, url: str) -> bool:
+        """Whether anything answers there. The student configures what: it is not trusted.
+
+        A redirect would have the hub, which reaches more than a container does, fetch what the
+        student names; and the hub's own client reads 100 MB into memory.
+        """
+        client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=_LONGEST_ANSWER)
         try:
-            answer = await AsyncHTTPClient().fetch(url, raise_error=False, request_timeout=2)
+            answer = await client.fetch(
+                url, raise_error=False, request_timeout=2, follow_redirects=False,
+                decompress_response=False,
+            )
         except (OSError, HTTPClientError):
             return False
+        finally:
+            client.close()
         return bool(answer.code < HTTPStatus.INTERNAL_SERVER_ERROR)

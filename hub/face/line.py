@@ -82,6 +82,16 @@ class Line:
         if lease_id:
             await self._calls.store(partial(self._broker.withdraw, lease_id, cause))
 
+    async def clear(self, cause: str) -> None:
+        """Withdraw an open request that an earlier hub left behind; there may be none."""
+        if not self.lease_id:
+            await self._calls.store(partial(self._clear, cause))
+
+    def _clear(self, cause: str) -> None:
+        left = self._broker.state().open_for(self._user, Kind.SERVER, self._server)
+        if left is not None:
+            self._broker.withdraw(left.id, cause)
+
     def _ask(self, choice: Choice, options: dict[str, object]) -> Lease:
         """In a thread. Keeps the lease's id itself: a cancel may leave nobody to be told of it."""
         ask = partial(

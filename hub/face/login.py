@@ -206,12 +206,22 @@ def _caller(
         return Caller(name=name, kind=kind, scopes=scopes, is_operator=host)
     people = tuple(members)
     roles = {m.role for m in people if m.name == name}
+    # the hub keeps its own mark until the next login: it counts only where there is no roster
+    operator = Role.OPERATOR in roles if people else bool(model.get("admin"))
     return Caller(
         name=name, scopes=scopes,
         groups=tuple(sorted({*roster.groups_of(people, name), *model.get("groups", ())})),
-        is_operator=bool(model.get("admin")) or Role.OPERATOR in roles,
+        is_operator=operator and not _is_of_a_server(scopes),
         is_instructor=Role.INSTRUCTOR in roles,
     )
+
+
+def _is_of_a_server(scopes: frozenset[str]) -> bool:
+    """Whether a token was made for a single-user server: only these name one server.
+
+    Every notebook that its owner opens can read it in the environment, somebody else's too.
+    """
+    return any("!server=" in x for x in scopes)
 
 
 def _is_navigation(request: Request) -> bool:

@@ -21,21 +21,18 @@ from starlette.responses import JSONResponse, Response
 from hub import config, metrics
 from hub.batch import Batch
 from hub.broker import Broker, open_broker
-from hub.core.lease import State
-from hub.core.runs import Run
 from hub.errors import Refusal, Unavailable, Unknown
 from hub.face import api, health, pages, words
 from hub.face.api import Parts
 from hub.face.guard import Guard
 from hub.face.lifeline import end_with_parent, listen
 from hub.face.login import Login, LoginNeeded, hub_auth, is_https
-from hub.face.stream import Printed, Streams
+from hub.face.stream import Printed, Seen, Streams
 from hub.face.ticker import Ticker
 from hub.face.views import ErrorOut, ErrorText, facts_of
 
 log = logging.getLogger("madang.service")
-_SHOWN_RUNS = 200  # newest runs, of all people, that the live page can show
-_COUNTED_RUNS = 1000
+_SHOWN_RUNS = 100  # newest runs of the caller that the live page shows, beside all open ones
 
 
 class _Registry(CollectorRegistry):
@@ -65,7 +62,7 @@ def create_app(broker: Broker, batch: Batch, login: Login, prefix: str) -> FastA
     app.state.ticker = Ticker(broker, batch, broker.settings.tick)
     app.state.health_thread = CapacityLimiter(2)
     app.state.registry = _Registry(metrics.StateCollector(
-        lambda: facts_of(broker.state(), batch.list(limit=_COUNTED_RUNS))
+        lambda: facts_of(broker.state(), batch.open_runs())
     ))
     for router in (api.router, health.router, pages.router):
         app.include_router(router, prefix=prefix.rstrip("/"))
@@ -77,15 +74,16 @@ def create_app(broker: Broker, batch: Batch, login: Login, prefix: str) -> FastA
 
 
 def _streams(broker: Broker, batch: Batch) -> Streams:
-    def state() -> tuple[State, list[Run]]:
-        return broker.state(), batch.list(limit=_SHOWN_RUNS)
+    def look(whose: frozenset[str | None]) -> Seen:
+        newest = {x: tuple(batch.list(user=x, limit=_SHOWN_RUNS)) for x in whose}
+        return Seen(broker.state(), tuple(batch.open_runs()), newest)
 
     def printed(id: str) -> Printed:
         # first the run: when it has ended by then, the log is whole
         run = batch.get(id)
         return Printed(run, batch.logs(run.id))
 
-    return Streams(state, printed)
+    return Streams(look, printed)
 
 
 @asynccontextmanager

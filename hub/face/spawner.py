@@ -10,11 +10,13 @@ JupyterHub calls a second after a person's cancel and never when the hub stops.
 
 import asyncio
 import functools
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from traitlets import default
 
+from hub import metrics
 from hub.broker import Broker
 from hub.config import Settings
 from hub.containers import ContainerOptions
@@ -99,9 +101,19 @@ class SliceSpawner(ContainerSpawner):
                 options = {**self.choice.options(), "language": self.language}
                 await self.line.pass_through(self.choice, options)
                 self.say_stage(40, words.say(self.language, "You have a slice."))
+            else:
+                await self.line.clear("another choice was made")
         except Refusal as e:
             self.cause = e.message
+            await self._clear_line()
             raise refused(self.language, e) from e
+
+    async def _clear_line(self) -> None:
+        """Nobody waits for a start that was refused; `stop` knows only of what this hub asked."""
+        try:
+            await self.line.clear(self.cause)
+        except (Refusal, Unknown) as e:
+            self.log.warning("%s may still stand in the line: %s", self._log_name, e)
 
     def _tell_place(self, place: Place) -> None:
         message = words.say(
@@ -153,12 +165,13 @@ class SliceSpawner(ContainerSpawner):
             self.say_stage(45, say)
         # the time limit begins behind the gate: nobody's start fails because others start
         async with self.gate:
-            booting = Booting(self)
+            booting, begun = Booting(self), time.monotonic()
             try:
                 async with asyncio.timeout(self.settings.start_timeout):
                     address = await booting.run()
             except Exception as e:
                 raise await self._explained(booting.explain(e), e) from e
+            metrics.START.labels("server").observe(time.monotonic() - begun)
         self._busy, self.cause = False, "stopped"
         return address
 

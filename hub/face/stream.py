@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -109,18 +109,31 @@ class Printed:
     log: bytes
 
 
+@dataclass(frozen=True)
+class Seen:
+    """One look at what the page shows: all open runs, and the newest of each who watches.
+
+    `newest` is by user; under None stand everybody's, for operators.
+    """
+
+    state: State
+    open_runs: tuple[Run, ...]
+    newest: Mapping[str | None, tuple[Run, ...]]
+
+
 class Streams:
     """The live streams of one service.
 
     Args:
-        state: reads the state and the newest runs.
+        look: reads what the page shows to these people; None is an operator.
         printed: reads one run and its log.
     """
 
     def __init__(
-        self, state: Callable[[], tuple[State, list[Run]]], printed: Callable[[str], Printed]
+        self, look: Callable[[frozenset[str | None]], Seen], printed: Callable[[str], Printed]
     ) -> None:
-        self.state = Feed(state)
+        self.state = Feed(lambda: look(frozenset(self._watching.copy().values())))
+        self._watching: dict[object, str | None] = {}  # for each stream, whose runs it shows
         self._printed = printed
         self._runs: dict[str, Feed[Printed]] = {}
         self._open: Counter[str] = Counter()
@@ -142,13 +155,15 @@ class Streams:
 
     async def live(self, caller: Caller, again: Again) -> AsyncIterator[str]:
         """`state` events with what this caller may see, when that has changed."""
-        with self._place(caller):
+        with self._place(caller), self._watch(caller) as watch:
             yield _RETRY
             sent = ""
             allowed = _allowed(self.state, caller, again)
             async with aclosing(allowed):
                 async for value, seen_by in allowed:
-                    shown = _live(value, seen_by) if value else sent
+                    watch(seen_by)
+                    # a look from before this caller came has not their runs: the next one has
+                    shown = (value and _live(value, seen_by)) or sent
                     yield _KEEP_ALIVE if shown == sent else event("state", shown)
                     sent = shown
 
@@ -185,6 +200,20 @@ class Streams:
                 del self._open[key]
 
     @contextmanager
+    def _watch(self, caller: Caller) -> Iterator[Callable[[Caller], None]]:
+        """The feed looks for this caller's runs; to be told again, because roles change."""
+        key = object()
+
+        def watch(now: Caller) -> None:
+            self._watching[key] = _whose(now)
+
+        watch(caller)
+        try:
+            yield watch
+        finally:
+            del self._watching[key]
+
+    @contextmanager
     def _feed(self, id: str) -> Iterator[Feed[Printed]]:
         """The feed of one run, shared by all who watch it and forgotten with the last."""
         feed = self._runs.setdefault(id, Feed(lambda: self._printed(id), every=1.0))
@@ -197,6 +226,10 @@ class Streams:
 
 def _key(caller: Caller) -> str:
     return f"{caller.kind}:{caller.name}"
+
+
+def _whose(caller: Caller) -> str | None:
+    return None if caller.is_operator else caller.name
 
 
 async def _allowed(
@@ -233,9 +266,12 @@ class _LogReader:
         return text
 
 
-def _live(value: tuple[State, list[Run]], caller: Caller) -> str:
-    state, runs = value
-    shown: LiveOut = live_of(state, runs, caller)
+def _live(seen: Seen, caller: Caller) -> str:
+    """What this caller sees, in JSON; "" where the look was not for them."""
+    newest = seen.newest.get(_whose(caller))
+    if newest is None:
+        return ""
+    shown: LiveOut = live_of(seen.state, (*seen.open_runs, *newest), caller)
     return shown.model_dump_json()
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from hub.core.lease import Lease, Stage, State
 from hub.core.mig import Slice, SliceKey
-from hub.core.policy import Offer, offers, place
+from hub.core.policy import Offer, offers
 from hub.core.runs import Run
 from hub.metrics import Facts
 
@@ -188,8 +188,13 @@ def leases_of(leases: Iterable[Lease], caller: Caller) -> list[LeaseOut]:
 
 def line_of(state: State, caller: Caller) -> list[LineOut]:
     """The whole line, oldest first."""
-    found = [(x, place(state, x.id)) for x in state.waiting()]
-    return [_waiting(x, p.position, caller) for x, p in found if p is not None]
+    ahead: Counter[str] = Counter()
+    shown = []
+    for lease in state.waiting():
+        # counted on the way: `place` looks through the whole line for each
+        ahead[lease.request.profile] += 1
+        shown.append(_waiting(lease, ahead[lease.request.profile], caller))
+    return shown
 
 
 def _waiting(lease: Lease, position: int, caller: Caller) -> LineOut:
@@ -202,16 +207,17 @@ def _waiting(lease: Lease, position: int, caller: Caller) -> LineOut:
 
 
 def live_of(state: State, runs: Iterable[Run], caller: Caller) -> LiveOut:
-    """The page's state for this caller."""
+    """The page's state for this caller; a run may be named twice, the newest is shown first."""
+    each = {r.id: r for r in runs if caller.sees(r.user)}
     return LiveOut(
         offers=offers(state), slices=slices_of(state, caller), line=line_of(state, caller),
         leases=leases_of(state.leases.values(), caller),
-        runs=[r for r in runs if caller.sees(r.user)],
+        runs=sorted(each.values(), key=lambda r: (r.asked_at, r.id), reverse=True),
     )
 
 
 def facts_of(state: State, runs: Iterable[Run]) -> Facts:
-    """The counts behind the gauges."""
+    """The counts behind the gauges; `runs` are the open ones."""
     held = state.held()
     return Facts(
         slices=Counter((slice_state(s, held.get(k)), k.profile) for k, s in state.slices.items()),

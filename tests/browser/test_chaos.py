@@ -16,7 +16,16 @@ import httpx
 import pytest
 
 from tests.dockerd import owns_dockerd, restart_dockerd
-from tests.workspace import STUDENTS, Student, Workspace, wait_for, workspace
+from tests.workspace import (
+    STUDENTS,
+    Student,
+    Workspace,
+    grouped,
+    pinned_to,
+    slice_of,
+    wait_for,
+    workspace,
+)
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "90"))
 SEED = int(os.environ.get("CHAOS_SEED", str(random.randrange(10**6))))
@@ -44,17 +53,22 @@ class Watch(threading.Thread):
 
     def __init__(self, place: Workspace) -> None:
         super().__init__(daemon=True)
-        self.place, self.double, self.looks = place, [], 0  # type: ignore[var-annotated]
+        self.place, self.looks = place, 0
+        self.double: list[tuple[str, list[str]]] = []
+        self.most = 0  # slices in use at once, in the look that saw the most
         self.over = threading.Event()
 
     def run(self) -> None:
         while not self.over.wait(0.3):
             try:
-                pinned = self.place.devices()
+                running = self.place.running()
             except (docker.errors.APIError, docker.errors.DockerException, OSError, ValueError):
                 continue  # dockerd is down just now
             self.looks += 1
-            self.double += [(u, names) for u, names in pinned.items() if len(names) > 1]
+            # by Docker's pin and by our label: one of them wrong is a failure too
+            for pinned in (grouped(running, pinned_to), grouped(running, slice_of)):
+                self.most = max(self.most, len(pinned))
+                self.double += [(u, names) for u, names in pinned.items() if len(names) > 1]
 
 
 class Misfortune:
@@ -64,6 +78,8 @@ class Misfortune:
         self.place, self.chance = place, chance
         self.people = {n: place.student(n) for n in STUDENTS[:5]}
         self.story: list[str] = []
+        self.killed: set[str] = set()  # leases whose containers we killed
+        self.dockerd_ended = False
 
     def _someone(self) -> Student:
         return self.people[self.chance.choice(list(self.people))]
@@ -93,9 +109,12 @@ class Misfortune:
     def kill_container(self) -> None:
         running = [c for c in self.place.containers() if c.status == "running"]
         if running:
-            self.chance.choice(running).kill()
+            victim = self.chance.choice(running)
+            self.killed.add(victim.labels["madang.lease"])
+            victim.kill()
 
     def restart_dockerd(self) -> None:
+        self.dockerd_ended = True
         restart_dockerd()
 
     def one(self) -> None:
@@ -139,7 +158,12 @@ def test_nothing_is_given_twice_and_nothing_is_forgotten(place: Workspace) -> No
     watch.join(10)
     print("\n".join(weather.story))
     assert watch.looks > SECONDS / 3, "the watch did not look"
+    assert watch.most > 0, "the watch never saw a container on a slice"
     assert not watch.double, watch.double
+    runs = place.rest("GET", "runs?limit=1000").json()
+    lost = {x["id"]: x["message"] for x in runs if x["stage"] == "lost"}
+    unexplained = {k: v for k, v in lost.items() if k not in weather.killed}
+    assert weather.dockerd_ended or not unexplained, unexplained
 
 
 def _everybody_goes_home(place: Workspace, weather: Misfortune) -> None:

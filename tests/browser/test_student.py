@@ -207,5 +207,5 @@ def test_the_live_page_shows_the_slices_and_no_names(place: Workspace, person: P
     boss.goto("/services/madang/")
     expect(boss.locator("#leases")).to_contain_text("student1", timeout=30_000)
     first.stop()
-    expect(page.locator("#gpus")).not_to_contain_text("held", timeout=30_000)
+    expect(page.locator("#gpus")).not_to_contain_text("in use", timeout=30_000)
     shot(boss, "page-operator")

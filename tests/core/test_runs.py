@@ -13,13 +13,14 @@ from hub.core.runs import (
     Submission,
     check_notebook,
     check_parameters,
+    check_share,
     message_of,
     new_run,
     outcome,
     parameters_of,
     progress_of,
 )
-from hub.errors import BadInput
+from hub.errors import BadInput, Refusal
 
 NOW = datetime(2026, 3, 2, 22, tzinfo=UTC)
 S = RunStage
@@ -51,6 +52,8 @@ def notebook(*cells: Any, **rest: Any) -> dict[str, Any]:
     (137, True, True, S.CANCELLED),
     (1, False, True, S.CANCELLED),
     (0, False, True, S.SUCCEEDED),
+    # a killed child of a notebook that went well
+    (0, True, False, S.SUCCEEDED),
 ])
 def test_what_the_end_of_a_container_means(
     *, code: int, oom: bool, stopping: bool, stage: RunStage
@@ -79,8 +82,6 @@ def test_parameters_are_what_the_tagged_cell_sets() -> None:
 @pytest.mark.parametrize("book", [
     notebook(),
     notebook(cell("epochs = 3")),
-    notebook(cell("%matplotlib inline\nepochs = 3", "parameters")),
-    notebook(cell("epochs = (", "parameters")),
     notebook(cell(None, "parameters")),
     notebook(cell(7, "parameters")),
     notebook(cell([None, 3], "parameters")),
@@ -97,6 +98,49 @@ def test_whatever_else_a_notebook_holds_declares_nothing(book: dict[str, Any]) -
 def test_only_the_first_tagged_cell_counts() -> None:
     book = notebook(cell("a = 1", "x", "parameters"), cell("b = 2", "parameters"))
     assert [x.name for x in parameters_of(book)] == ["a"]
+
+
+@pytest.mark.parametrize("book", [
+    notebook(cell("epochs = (", "parameters")),
+    notebook(cell("epochs <- 3", "parameters")) | {"metadata": {"kernelspec": {"language": "R"}}},
+    notebook(cell("x=1\n" * 10_000, "parameters")),
+    notebook(cell("-" * 12_000 + "1", "parameters")),
+    notebook(cell("a" + ".a" * 8_000, "parameters")),
+])
+def test_what_cannot_be_told_is_left_to_the_runner(book: dict[str, Any]) -> None:
+    assert parameters_of(book) is None
+    check_parameters(book, {"anything": 1})
+
+
+def test_lines_of_magic_hide_no_parameter() -> None:
+    book = notebook(cell("%matplotlib inline\n!ls\na = b = 3", "parameters"))
+    assert [x.name for x in parameters_of(book) or ()] == ["a", "b"]
+
+
+def test_parameters_are_small() -> None:
+    book = notebook(cell("text = ''", "parameters"))
+    with pytest.raises(BadInput, match="larger data into a file"):
+        check_parameters(book, {"text": "x" * 70_000})
+
+
+def test_a_printed_number_is_never_too_large_to_keep() -> None:
+    text = f"madang: cell 2/3\nmadang: cell {'9' * 5000}/3\nmadang: cell {10**23}/3\n"
+    assert progress_of(text) == (2, 3, "")
+
+
+def test_nobody_has_more_open_runs_than_allowed() -> None:
+    mine = [new_run(submit(), id=str(i), now=NOW, image="i", limit=60) for i in range(3)]
+    check_share(mine, "kim", 4)
+    check_share(mine, "lee", 3)
+    with pytest.raises(Refusal, match="3 runs") as caught:
+        check_share(mine, "kim", 3)
+    assert (caught.value.reason, caught.value.status) == ("too-many-runs", 429)
+
+
+def test_a_run_that_we_stopped_for_its_time_timed_out() -> None:
+    assert outcome(75, oom=False, stopping=False, overdue=True) is S.TIMED_OUT
+    assert outcome(137, oom=False, stopping=False, overdue=True) is S.TIMED_OUT
+    assert outcome(0, oom=False, stopping=False, overdue=True) is S.SUCCEEDED
 
 
 def test_unknown_parameters_are_refused_with_what_is_known() -> None:

@@ -296,6 +296,9 @@ class World(RuleBasedStateMachine):
         self.foreign.clear()
         self.absent.clear()
         for _ in range(2):
+            # a run that has exited waits for `batch` to read how it ended; then nobody's patience
+            # but the limit counts
+            self.now += core.Limits().dirty
             self.tell(Observed(self.now, self.sample(), dict(self.containers)))
             for id in self.removals:
                 self.lose(id)

@@ -23,7 +23,13 @@ TOKENS: dict[str, dict[str, Any]] = {
     "t-bo": person("bo"),
     "t-teacher": person("teacher"),
     "t-operator": person("operator"),
+    # what the hub shows of a token from its token page, and of the one that a server is given
+    "t-operator-made": person("operator", "access:servers!user=operator", "self"),
+    "t-operator-server": person(
+        "operator", "access:servers!server=operator/", "users:activity!user=operator"),
     "t-admin": person("root", admin=True),
+    "t-admin-server": person("root", "access:servers!server=root/", admin=True),
+    "t-was-admin": person("ana", admin=True),  # the hub's mark lasts until the next login
     "t-hostile": person("<img src=x onerror=alert(1)> '\"; DROP TABLE leases;--"),
     "t-host": person("madang-host", kind="service"),
     "t-service": person("ana", kind="service"),  # a service that is named like a person

@@ -24,7 +24,7 @@ from hub.edge.gpu import Simulated
 from hub.edge.homes import Homes
 from hub.edge.store import Store
 from hub.edges import Edges
-from hub.errors import Unknown
+from hub.errors import Unavailable, Unknown
 from hub.face.lifeline import listen
 from hub.face.login import Login
 from hub.face.service import create_app
@@ -57,8 +57,12 @@ class PaperEngine:
             raise Unknown("Docker is away")
         return tuple(self.found.values())
 
-    def start_run(self, spec: ContainerSpec) -> str:
+    def start_run(
+        self, spec: ContainerSpec, confirm: Callable[[], bool] = lambda: True
+    ) -> str:
         lease = spec.labels["madang.lease"]
+        if not confirm():
+            raise Unavailable("taken back", reason="lease-lost")
         self.found[lease] = Container(
             id=lease, name=spec.name, lease=lease, kind="run", user=spec.labels["madang.user"],
             image=spec.image, running=True, started_at=datetime.now(UTC),

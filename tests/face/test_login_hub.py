@@ -22,6 +22,7 @@ from tests.face.running import PREFIX, until
 
 ROOT = Path(__file__).resolve().parents[2]
 GO = {"Sec-Fetch-Mode": "navigate", "Accept-Language": "en"}
+PEOPLE = "name,group,role\nana,ml,student\nboss,staff,operator\n"
 HOST_TOKEN = "host-token-for-this-test-only"
 
 CONFIG = '''
@@ -54,7 +55,7 @@ c.JupyterHub.db_url = "sqlite:///{folder}/hub.sqlite"
 c.JupyterHub.cookie_secret_file = "{folder}/cookie"
 c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allow_all = True
-c.Authenticator.admin_users = {{"boss"}}
+c.Authenticator.admin_users = {{"boss", "chief"}}
 c.JupyterHub.services = [
     {{"name": "madang", "command": [sys.executable, "-m", "hub.face.service"], "cwd": "{root}",
       "url": "http://127.0.0.1:{service}", "oauth_no_confirm": True,
@@ -107,7 +108,7 @@ class RealHub:
         }
         store = Store(settings.database_url)
         store.upgrade()
-        store.set_members(parse("name,group,role\nana,ml,student\n", "roster"))
+        store.set_members(parse(PEOPLE, "roster"))
         store.close()
         (folder / "config.py").write_text(CONFIG.format(
             front=self.front, hub=self.hub, service=self.service, folder=folder, root=ROOT,
@@ -202,10 +203,37 @@ def test_from_the_login_form_to_the_page_and_out_again(hub: RealHub) -> None:
         assert "/hub/login" in str(browser.get(PREFIX).url)
 
 
-def test_an_admin_of_the_hub_is_an_operator(hub: RealHub) -> None:
+def test_an_operator_is_one_in_the_browser_and_not_in_a_notebook(hub: RealHub) -> None:
     with hub.browser() as browser:
         login(browser, "boss")
         assert browser.get(f"{PREFIX}api/me").json()["is_operator"] is True
+        made = made_token(browser)
+        servers = made_token(browser, [
+            "users:activity!user", "access:servers!server=boss/", "access:services!service=madang",
+        ])
+    with hub.browser() as client:
+        for token, is_operator in ((made, True), (servers, False)):
+            headers = {"Authorization": f"Bearer {token}"}
+            me = client.get(f"{PREFIX}api/me", headers=headers).json()
+            assert (me["name"], me["is_operator"]) == ("boss", is_operator)
+
+
+def made_token(browser: httpx.Client, scopes: list[str] | None = None) -> str:
+    """A token of boss's, as the token page makes it; `scopes` as a server's has them."""
+    xsrf = [c.value for c in browser.cookies.jar if c.name == "_xsrf" and c.path == "/hub/"]
+    answer = browser.post(
+        "/hub/api/users/boss/tokens", json={"scopes": scopes} if scopes else {},
+        headers={"X-XSRFToken": xsrf[0] or "", "Sec-Fetch-Mode": "cors"},
+    )
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["token"])
+
+
+def test_the_hubs_mark_alone_makes_no_operator(hub: RealHub) -> None:
+    """`chief` is the hub's admin, and no operator of the roster (any more)."""
+    with hub.browser() as browser:
+        login(browser, "chief")
+        assert browser.get(f"{PREFIX}api/me").json()["is_operator"] is False
 
 
 @pytest.mark.parametrize(("token", "status"), [

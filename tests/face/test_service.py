@@ -40,7 +40,10 @@ def ask(service: Running, user: str, profile: str = "1g.5gb", name: str = "") ->
     ("t-ana", "ana", False, False),
     ("t-teacher", "teacher", False, True),
     ("t-operator", "operator", True, False),
-    ("t-admin", "root", True, False),
+    ("t-operator-made", "operator", True, False),
+    ("t-operator-server", "operator", False, False),
+    ("t-admin", "root", False, False),
+    ("t-was-admin", "ana", False, False),
     ("t-host", "madang-host", True, False),
     ("t-service", "ana", False, False),
     ("t-fake-host", "madang-host", False, False),
@@ -61,6 +64,26 @@ def test_a_role_taken_from_the_roster_is_gone_at_the_next_request(service: Runni
         assert http.put("api/roster", content=csv).json() == {"members": 2}
         assert http.get("api/me").json()["is_operator"] is False
         error(http.put("api/roster", content=csv), 403, "not-allowed")
+
+
+def test_a_notebook_that_an_operator_opens_is_no_operator(service: Running) -> None:
+    """Whoever wrote it reads the server's token in the environment."""
+    ask(service, "bo")
+    with service.client("t-operator-server") as http:
+        wanted = "name,group,role\nana,ml,operator\n"
+        error(http.put("api/roster", content=wanted), 403, "not-allowed")
+        assert http.get("api/leases").json() == []
+        assert {x["uuid"] for x in http.get("api/slices").json()} == {None}
+        assert http.get("metrics").status_code == 403
+
+
+@pytest.mark.parametrize(("token", "operator"), [("t-admin", True), ("t-admin-server", False)])
+def test_without_a_roster_the_hub_says_who_is_an_operator(
+    service: Running, *, token: str, operator: bool
+) -> None:
+    service.broker.set_members(())
+    with service.client(token) as http:
+        assert http.get("api/me").json()["is_operator"] is operator
 
 
 PATHS = ["api/me", "api/offers", "api/slices", "api/leases", "api/line", "api/runs", "api/events"]
@@ -164,6 +187,35 @@ def test_an_operator_ends_a_lease_and_stays_unnamed(service: Running) -> None:
         until(lambda: http.get("api/leases?all=1").json()[0]["stage"] == "released", "it is clean")
         assert http.get("api/leases?all=1").json()[0]["cause"] == "ended by the operator"
     assert ("bo", "") in service.broker.edges.hub.stopped  # type: ignore[attr-defined]
+
+
+def test_a_run_whose_lease_is_ended_saves_first(service: Running) -> None:
+    run = service.submit("t-bo").json()["id"]
+    until(lambda: service.batch.get(run).stage == "running", "it runs")
+    with service.client("t-bo") as http:
+        assert http.delete(f"api/leases/{run}").status_code == 200
+        # the paper engine answers SIGTERM with the runner's "interrupted, saved"
+        until(lambda: service.batch.get(run).done, "it has ended")
+        assert service.batch.get(run).exit_code == 75
+        until(lambda: service.broker.look(run).lease.stage is Stage.RELEASED, "its slice is free")
+        error(http.delete(f"api/leases/{run}"), 404, "not-found")
+
+
+def test_a_run_that_leaves_the_line_by_its_lease_is_cancelled(service: Running) -> None:
+    ask(service, "ana", "3g.20gb")
+    run = service.submit("t-bo", profile="3g.20gb").json()["id"]
+    with service.client("t-bo") as http:
+        assert http.delete(f"api/leases/{run}").json()["stage"] == "withdrawn"
+    assert service.batch.get(run).stage == "cancelled"
+
+
+def test_a_runs_lease_without_a_run_can_be_ended(service: Running) -> None:
+    lease = service.broker.ask(
+        user="bo", kind=Kind.RUN, name="r1", profile="1g.5gb", image=IMAGE, id="r1"
+    ).id
+    with service.client("t-host") as http:
+        assert http.delete(f"api/leases/{lease}").status_code == 200
+    until(lambda: service.broker.look(lease).lease.stage is Stage.RELEASED, "its slice is free")
 
 
 @pytest.mark.parametrize("id", [

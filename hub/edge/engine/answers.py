@@ -84,6 +84,12 @@ def tar_of(files: Mapping[str, bytes]) -> bytes:
     return out.getvalue()
 
 
+def lease_lost() -> Unavailable:
+    """The run's slice is not its own any more."""
+    return Unavailable("The slice was taken back before the container ran.",
+                       reason="lease-lost", status=HTTPStatus.CONFLICT)
+
+
 def not_started(error: APIError) -> Unavailable:
     """Docker's refusal in words; the hook's own words where it was the hook."""
     said = str(error.explanation or error)

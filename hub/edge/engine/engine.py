@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
@@ -13,7 +13,16 @@ from docker.errors import APIError, DockerException, NotFound
 
 from hub.config import Settings
 from hub.edge.engine import network
-from hub.edge.engine.answers import ENDED, HOOK, LIVE, container, frames, not_started, tar_of
+from hub.edge.engine.answers import (
+    ENDED,
+    HOOK,
+    LIVE,
+    container,
+    frames,
+    lease_lost,
+    not_started,
+    tar_of,
+)
 from hub.edge.engine.client import Client, daemons
 from hub.edge.engine.data import INSTANCE, LEASE, Container, ContainerSpec, EngineFacts, Network
 from hub.errors import Unavailable
@@ -139,8 +148,13 @@ class Engine:
 
     # ---- acting ----------------------------------------------------------------------------
 
-    def start_run(self, spec: ContainerSpec) -> str:
+    def start_run(
+        self, spec: ContainerSpec, confirm: Callable[[], bool] = lambda: True
+    ) -> str:
         """Create, fill and start a run's container; returns its id.
+
+        `confirm` is asked right before the start: making it may have taken so long that its lease
+        was ended, and its slice given to somebody else.
 
         A lease never gets a second one: asking again finishes what was begun.
 
@@ -158,13 +172,16 @@ class Engine:
             try:
                 if archive:
                     self._docker.api.put_archive(id, "/", archive)
-                self._docker.api.start(id)
+                if confirm():
+                    self._docker.api.start(id)
+                    return str(id)
+                problem = lease_lost()
             except APIError as e:
-                # a container that could not start stays "created": it is of no use to anybody
-                with suppress(DockerException, OSError):
-                    self._docker.api.remove_container(id, force=True, v=True)
-                raise not_started(e) from e
-        return str(id)
+                problem = not_started(e)
+            # a container that could not start stays "created": it is of no use to anybody
+            with suppress(DockerException, OSError):
+                self._docker.api.remove_container(id, force=True, v=True)
+        raise problem
 
     def stop(self, lease_id: str, timeout: int) -> None:
         """SIGTERM, SIGKILL after `timeout` seconds; returns when no container of the lease runs.

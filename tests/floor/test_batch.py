@@ -1,0 +1,221 @@
+"""Runs, tick by tick: whatever is missed, killed or broken, none is forgotten and none lies."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub.batch import Batch
+from hub.broker import Broker
+from hub.core.lease import Kind, Limits, Stage, check
+from hub.core.runs import Run, RunStage, Submission
+from hub.edge.engine import Container
+from hub.edge.gpu import Simulated
+from hub.edge.homes import Homes
+from hub.edge.store import Store
+from hub.edges import Edges
+from hub.errors import Refusal, Unknown
+from tests.face.running import (
+    NOTEBOOK,
+    PaperEngine,
+    PaperFirewall,
+    PaperHubApi,
+    settings_for,
+    until,
+)
+
+
+@dataclass
+class Floor:
+    """Broker and batch on a real store and simulated cards; Docker stands on paper."""
+
+    broker: Broker
+    batch: Batch
+    engine: PaperEngine
+
+    def submit(self, user: str = "ana", **rest: Any) -> Run:
+        wanted = {"name": "n.ipynb", "notebook": NOTEBOOK, "parameters": {}, "profile": "3g.20gb"}
+        return self.batch.submit(Submission(user=user, **(wanted | rest)))
+
+    def running(self, **rest: Any) -> Run:
+        run = self.submit(**rest)
+        self.batch.tick()
+        until(lambda: self.stage(run) is RunStage.RUNNING, "it runs")
+        self.broker.tick()
+        return run
+
+    def stage(self, run: Run) -> RunStage:
+        return self.batch.get(run.id).stage
+
+    def free(self) -> int:
+        return sum(s.key.profile == "3g.20gb" for s in self.broker.state().free())
+
+
+@pytest.fixture
+def floor(tmp_path: Path) -> Iterator[Floor]:
+    settings = settings_for(tmp_path, runs_open=3)
+    store = Store(settings.database_url, limits=Limits(settle=timedelta(0)))
+    store.upgrade()
+    engine = PaperEngine()
+    paper: dict[str, Any] = {"engine": engine, "hub": PaperHubApi(), "firewall": PaperFirewall()}
+    gpus = Simulated(settings.simulated_dir / "madang.json", "node1", settings.simulated)
+    broker = Broker(settings, Edges(store=store, gpus=gpus, homes=Homes(settings), **paper))
+    batch = Batch(broker)
+    broker.tick()
+    yield Floor(broker, batch, engine)
+    batch.close()
+    check(store.read())
+    store.close()
+
+
+def test_however_many_looks_are_missed_a_run_ends_as_it_ended(floor: Floor) -> None:
+    run = floor.running()
+    floor.engine.say(run.id, b"madang: cell 1/1\nmadang: succeeded it is done\n")
+    floor.engine.exit(run.id, 0)
+    for _ in range(4):
+        floor.broker.tick()
+    assert run.id in floor.engine.found, "nobody has read yet how it ended"
+    assert floor.free() == 0
+    floor.batch.tick()
+    ended = floor.batch.get(run.id)
+    assert (ended.stage, ended.exit_code, ended.message) == (RunStage.SUCCEEDED, 0, "it is done")
+    assert b"succeeded" in floor.batch.logs(run.id)
+    floor.broker.tick()
+    assert floor.free() == 1
+
+
+def test_what_the_tick_removed_after_all_still_tells_how_it_ended(floor: Floor) -> None:
+    run = floor.running()
+    floor.engine.exit(run.id, 124)
+    folder = floor.broker.settings.data / "logs" / "leases"
+    folder.mkdir(parents=True)
+    (folder / f"{run.id}.log").write_text('{"exit_code": 124, "oom": false}\nits last line\n')
+    floor.engine.remove(run.id)
+    floor.broker.tick()
+    floor.batch.tick()
+    assert floor.stage(run) is RunStage.TIMED_OUT
+    assert floor.batch.logs(run.id) == b"its last line\n"
+
+
+def test_a_container_that_was_made_and_not_started_is_started(floor: Floor) -> None:
+    run = floor.submit()
+    floor.engine.found[run.id] = Container(
+        id="c", name="c", lease=run.id, kind="run", user="ana", image="i", running=False
+    )
+    floor.batch.tick()
+    until(lambda: floor.stage(run) is RunStage.RUNNING, "the start was finished")
+
+
+def test_one_runs_trouble_is_its_own(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, good = floor.running(profile="1g.5gb"), floor.running(profile="1g.5gb", user="bo")
+    read = floor.engine.logs
+
+    def logs(id: str, **rest: object) -> bytes:
+        if id == bad.id:
+            raise ValueError("whatever it may be")
+        return read(id, **rest)
+
+    monkeypatch.setattr(floor.engine, "logs", logs)
+    floor.engine.exit(bad.id, 0)
+    floor.engine.exit(good.id, 0)
+    floor.batch.tick()
+    assert floor.stage(good) is RunStage.SUCCEEDED
+    monkeypatch.undo()
+    floor.batch.tick()
+    assert floor.stage(bad) is RunStage.SUCCEEDED
+
+
+def test_a_cancel_before_the_container_gives_the_slice_back(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = floor.submit()
+
+    def no_answer(*_: object, **__: object) -> str:
+        raise Unknown("Docker is slow")
+
+    monkeypatch.setattr(floor.engine, "start_run", no_answer)
+    floor.batch.tick()
+    until(lambda: floor.stage(run) is RunStage.STARTING, "it starts")
+    floor.batch.cancel(run.id, "ana")
+    until(lambda: not floor.batch._busy, "nothing is under way")
+    floor.batch.tick()
+    assert floor.stage(run) is RunStage.CANCELLED
+    floor.broker.tick()
+    assert floor.free() == 1
+
+
+def test_a_lease_that_was_ended_meanwhile_starts_nothing(floor: Floor) -> None:
+    run = floor.submit()
+    lease = floor.broker.look(run.id).lease
+    assert lease.stage is Stage.GRANTED
+    floor.broker.ended(run.id, "ended by the operator")
+    floor.batch._start(run, lease)
+    assert floor.engine.found == {}
+    assert floor.batch.get(run.id).done
+
+
+def test_a_container_without_a_lease_keeps_its_slice(floor: Floor) -> None:
+    key = next(s.key for s in floor.broker.state().free() if s.key.profile == "3g.20gb")
+    stray = Container(
+        id="c", name="c", lease="stray", kind="server", user="ana", image="i", running=True,
+        slice=str(key),
+    )
+    floor.engine.found["stray"] = stray
+    floor.engine.remove = lambda _: None  # type: ignore[method-assign]  # a Docker that is slow
+    floor.broker.tick()
+    waits = floor.broker.ask(
+        user="bo", kind=Kind.SERVER, name="", profile="3g.20gb", image="madang/notebook:latest"
+    )
+    assert waits.stage is Stage.WAITING
+    floor.broker.tick()
+    assert floor.broker.look(waits.id).lease.stage is Stage.WAITING
+    del floor.engine.found["stray"]
+    floor.broker.tick()
+    assert floor.broker.look(waits.id).lease.stage is Stage.GRANTED
+
+
+def test_nothing_of_a_run_that_never_ran_is_kept(floor: Floor) -> None:
+    floor.running()
+    waits = floor.submit(user="bo")
+    folder = floor.broker.settings.data / "runs" / waits.id
+    assert (folder / "input.ipynb").exists()
+    floor.batch.cancel(waits.id, "bo")
+    assert not (folder / "input.ipynb").exists()
+
+
+def test_one_person_has_so_many_runs_and_no_more(floor: Floor) -> None:
+    runs = [floor.submit() for _ in range(3)]
+    with pytest.raises(Refusal, match="3 runs"):
+        floor.submit()
+    assert len(floor.batch.open_runs()) == 3
+    floor.submit(user="bo")
+    floor.batch.cancel(runs[-1].id, "ana")
+    floor.submit()
+
+
+def test_old_logs_go_and_young_ones_stay(floor: Floor) -> None:
+    data = floor.broker.settings.data
+    for name in ("runs/old/log", "runs/young/log", "logs/leases/old.log"):
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        (data / name).write_text("said")
+        if "old" in name:
+            os.utime(data / name, (0, 0))
+    floor.batch.tick()
+    assert not (data / "runs" / "old").exists()
+    assert not (data / "logs" / "leases" / "old.log").exists()
+    assert (data / "runs" / "young" / "log").exists()
+
+
+def test_docker_that_gives_no_answer_moves_nothing(floor: Floor) -> None:
+    run = floor.running()
+    before = replace(floor.batch.get(run.id))
+    floor.engine.away = True
+    floor.batch.tick()
+    floor.broker.tick()
+    assert floor.batch.get(run.id) == before
+    assert floor.free() == 0
+    floor.engine.away = False
