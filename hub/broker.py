@@ -1,7 +1,7 @@
 """The verbs of leases: load → step → save → act. The only writer of leases.
 
-Every verb is one write transaction, so many processes may call them at once. What it decided is
-acted upon after it: a crash in between leaves an intent, and the next tick acts on it.
+Every verb is one write transaction. What it decided is acted upon after it: a crash in between
+leaves an intent, and the next tick acts on it.
 """
 
 import logging
@@ -206,8 +206,7 @@ class Broker:
         left = [
             x for x in self._servers_to_resume() if (x.request.user, x.request.name) not in known
         ]
-        taken = [self._start_again(x) for x in left]  # each is asked, whatever the others got
-        return all(taken)
+        return all([self._start_again(x) for x in left])  # noqa: C419 - each is asked
 
     def network(self) -> Network:
         """The containers' network with its firewall, made where missing.

@@ -31,9 +31,10 @@ REASONS = (
     "bad-request", "busy", "cpu-offer", "database", "disk-full", "docker", "ended", "exited",
     "firewall", "geometry", "home", "hub", "image", "image-missing", "lease-lost", "network",
     "no-choice", "no-gpu", "no-hook", "no-room", "not-a-notebook", "not-allowed", "not-found",
-    "not-logged-in", "old-docker", "options", "path", "pin-refused", "profile-not-here", "roster",
-    "slice-gone", "slice-in-use", "stop", "timeout", "too-large", "too-many-streams", "unavailable",
-    "unknown-gpu", "unknown-model", "unknown-parameter", "unknown-profile", "waited-too-long",
+    "not-logged-in", "old-docker", "options", "parameters-too-large", "path", "pin-refused",
+    "profile-not-here", "roster", "slice-gone", "slice-in-use", "stop", "timeout", "too-large",
+    "too-many-runs", "too-many-streams", "unavailable", "unknown-gpu", "unknown-model",
+    "unknown-parameter", "unknown-profile", "waited-too-long",
 )
 
 
@@ -71,7 +72,8 @@ WAIT = Histogram(
     buckets=_WAITS,
 )
 START = Histogram(
-    "madang_start_seconds", "Seconds from the grant until the container answered, by kind.",
+    "madang_start_seconds",
+    "Seconds of one start: a server's until it answered, a run's until it ran.",
     ("kind",), buckets=_STARTS,
 )
 TICK = Histogram(

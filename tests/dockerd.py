@@ -4,9 +4,12 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import docker
+
+_started: list[subprocess.Popen[bytes]] = []
 
 
 def owns_dockerd() -> bool:
@@ -26,15 +29,19 @@ def restart_dockerd() -> None:
         if not Path(f"/proc/{pid}").exists():
             break
         time.sleep(0.2)
+    # kept: a Popen that is dropped while its process runs warns, in whichever test comes next
     with open(out if out.startswith("/") else os.devnull, "ab") as log:  # noqa: PTH123
-        subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+        _started.append(subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, start_new_session=True
+        ))
     _wait()
 
 
 def _wait() -> None:
     for _ in range(300):
         try:
-            docker.from_env(timeout=5).ping()
+            with closing(docker.from_env(timeout=5)) as client:
+                client.ping()
         except Exception:  # noqa: BLE001 - whatever it says while it starts
             time.sleep(0.2)
         else:

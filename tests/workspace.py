@@ -281,6 +281,7 @@ def pinned_to(container: Any) -> list[str]:
     ]
     environment = dict(x.split("=", 1) for x in container.attrs["Config"]["Env"] if "=" in x)
     named = environment.get("NVIDIA_VISIBLE_DEVICES", "")
+    # CDI's and the hook's containers say `void`, or nothing
     return [*ids, *([named] if named.startswith(("MIG-", "GPU-")) else [])]
 
 

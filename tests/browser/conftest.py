@@ -24,7 +24,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         yield made
 
 
-@pytest.fixture(scope="session")
+# per module: while Playwright's loop runs in this thread, no test with a loop of its own can
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium; Playwright's own where the distribution's is a snap (Ubuntu)."""
     with sync_playwright() as player:

@@ -81,6 +81,18 @@ def test_gauges_follow_the_state(service: Running) -> None:
     assert scrape(service)["madang_leases", ("waiting",)] == 0
 
 
+def test_open_runs_are_counted_behind_any_number_of_newer_ones(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest thousand of all runs may all have ended while the oldest goes on."""
+    run = service.submit().json()["id"]
+    until(lambda: service.batch.get(run).stage == "running", "it runs")
+    monkeypatch.setattr(service.batch, "list", lambda **_: [])
+    assert scrape(service)["madang_runs", ("running",)] == 1
+    monkeypatch.undo()
+    service.batch.cancel(run, "test")
+
+
 def test_grants_and_waits_are_counted_once(service: Running) -> None:
     before = scrape(service)
     first, second = ask(service, "ana"), ask(service, "bo")

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from hub.core.lease import Kind
+from hub.face import service as face_service
 from hub.face import stream
 from tests.face.running import Running, running, until
 
@@ -105,6 +106,43 @@ def test_the_stream_tells_no_names_of_others(service: Running) -> None:
         assert id in json.dumps(all_.events)
         for secret in (id, run, '"bo"'):
             assert secret not in json.dumps(mine.events)
+
+
+def test_ones_own_runs_are_shown_however_many_others_have(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest of everybody, filtered, would be none of ana's."""
+    monkeypatch.setattr(face_service, "_SHOWN_RUNS", 2)
+    waits = service.submit(profile="3g.20gb").json()["id"]
+    mine = [service.submit().json()["id"] for _ in range(3)]
+    for id in mine:
+        service.batch.cancel(id, "test")
+    others = [service.submit("t-bo").json()["id"] for _ in range(4)]
+    for id in others:
+        service.batch.cancel(id, "test")
+    until(lambda: all(service.batch.get(x).done for x in mine + others), "they have ended")
+    with (
+        Listener(service, "api/events", "operator") as all_,
+        Listener(service, "api/events", "ana") as own,
+    ):
+        until(lambda: all_.of("state") and own.of("state"), "both have the state")
+        # the one that still runs is the oldest, and shown all the same
+        assert [x["id"] for x in own.of("state")[-1]["runs"]] == [mine[2], mine[1], waits]
+        assert [x["id"] for x in all_.of("state")[-1]["runs"]] == [others[3], others[2], waits]
+    service.batch.cancel(waits, "test")
+
+
+def test_who_comes_later_sees_their_runs_too(service: Running) -> None:
+    run = service.submit("t-bo").json()["id"]
+    service.batch.cancel(run, "test")
+    until(lambda: service.batch.get(run).done, "it has ended")
+    with Listener(service, "api/events", "ana") as first:
+        until(lambda: first.of("state"), "the first has the state")
+        with Listener(service, "api/events", "bo") as second:
+            until(lambda: second.of("state"), "the second too")
+            assert [[r["id"] for r in x["runs"]] for x in second.of("state")] == [[run]]
+        assert [x["runs"] for x in first.of("state")] == [[]]
+    until(lambda: not service.app.state.parts.streams._watching, "nobody watches")
 
 
 def test_fifty_clients_are_one_reader(service: Running) -> None:
