@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, FilePath, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from hub.errors import BadInput
@@ -61,6 +61,9 @@ class Settings(BaseSettings):
         {"madang/notebook:latest": "PyTorch"},
         description="Allowed images: tag = title; the first is the default.")
     cpu_offer: bool = Field(default=True, description="Offer servers without a slice.")
+    ca_bundle: FilePath | None = Field(None, description=(
+        "File of CA certificates that containers trust for pip and HTTPS, behind a proxy that "
+        "inspects TLS."))
     cpu_limit: float = Field(2.0, gt=0, description="CPU cores per container.")
     memory_limit: str = Field("8G", pattern=r"^\d+[KMG]$", description="Memory per container.")
     shm_size: str = Field("1G", pattern=r"^\d+[KMG]$", description=(

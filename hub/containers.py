@@ -15,6 +15,8 @@ from hub.errors import Unavailable
 
 HOME = "/home/student"
 _JOB = "/run/madang/job.json"
+_CA = "/etc/madang-ca.crt"
+_CA_NAMES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
 _INPUT = "/run/madang/input.ipynb"
 
 
@@ -42,9 +44,10 @@ def container_options(
             **_describe(lease, found), **pinned["environment"],
             "MADANG_API": api_url(network.gateway, settings.service_port),
             **_threads(settings.cpu_limit),
+            **(dict.fromkeys(_CA_NAMES, _CA) if settings.ca_bundle else {}),
         },
         labels=_labels(settings.name, lease, user, kind),
-        volumes={str(home): {"bind": HOME, "mode": "rw"}},
+        volumes={str(home): {"bind": HOME, "mode": "rw"}, **_trust(settings.ca_bundle)},
         network=network.name, gateway=network.gateway,
     )
 
@@ -142,6 +145,10 @@ def keep_last_words(data: Path, engine: Engine, id: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.write_bytes(head + engine.logs(id, tail=200))
     path.chmod(0o600)
+
+
+def _trust(bundle: Path | None) -> dict[str, dict[str, str]]:
+    return {str(bundle): {"bind": _CA, "mode": "ro"}} if bundle else {}
 
 
 def _threads(cores: float) -> dict[str, str]:

@@ -194,10 +194,11 @@ def end_lease(id: Id, caller: ApiCaller, use: Use) -> LeaseOut:
 @router.post("/runs", status_code=201)
 def submit(wanted: SubmitIn, caller: ApiCaller, use: Use) -> Run:
     """Run a notebook: it stands in line for a slice like everybody."""
+    people = {x.name for x in use.broker.members()}
     return use.batch.submit(Submission(
-        user=_for_whom(wanted, caller), name=wanted.notebook_name, notebook=wanted.notebook,
-        parameters=wanted.parameters, profile=wanted.profile, image=wanted.image, cwd=wanted.cwd,
-        timeout=wanted.timeout,
+        user=_for_whom(wanted, caller, people), name=wanted.notebook_name,
+        notebook=wanted.notebook, parameters=wanted.parameters, profile=wanted.profile,
+        image=wanted.image, cwd=wanted.cwd, timeout=wanted.timeout,
     ))
 
 
@@ -309,14 +310,18 @@ def _own_run(id: str, caller: Caller, batch: Batch) -> Run:
     return found
 
 
-def _for_whom(wanted: SubmitIn, caller: Caller) -> str:
+def _for_whom(wanted: SubmitIn, caller: Caller, people: set[str]) -> str:
     if wanted.user and not caller.sees(wanted.user):
         raise NotAllowed("Only an operator can submit a run for somebody else.")
-    if wanted.user:
-        return wanted.user
-    if caller.kind != "user":
-        raise BadInput("Say whose run this is (user).", reason="bad-request")
-    return caller.name
+    if not wanted.user and caller.kind != "user":
+        raise BadInput(
+            "Say whose run this is: madang run submit --for NAME …", reason="bad-request"
+        )
+    if wanted.user and people and wanted.user not in people:
+        raise BadInput(
+            "There is nobody called {name} in the roster.", reason="bad-request", name=wanted.user
+        )
+    return wanted.user or caller.name
 
 
 def _by(caller: Caller, owner: str) -> str:

@@ -21,7 +21,7 @@ from hub import config, upkeep
 from hub import doctor as checks
 from hub.config import Settings
 from hub.core.roster import Role
-from hub.errors import Refusal, Unknown
+from hub.errors import Refusal, Unavailable, Unknown
 from hub.face import keys, programs
 from hub.face import serve as supervisor
 
@@ -101,6 +101,12 @@ def serve(
 
 def _detach(settings: Settings) -> None:
     pid = supervisor.running(settings)
+    if pid and not programs.answers(f"{programs.url(settings)}/hub/health"):
+        raise Unavailable(
+            "Madang is already running (pid {pid}), but does not answer on {url}. It may have "
+            "been started with other settings: `make down` first, or see `make logs`.",
+            pid=pid, url=programs.url(settings),
+        )
     if pid:
         print(f"Madang is already running (pid {pid}) on {programs.url(settings)}")
         return

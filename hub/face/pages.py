@@ -29,7 +29,7 @@ SPOKEN = (
     "succeeded", "failed", "cancelled", "interrupted", "timed-out", "out-of-memory",
     "kernel-died", "lost",
     "JupyterLab", "run", "cell {done} of {total}", "Log", "Cancel", "Leave the line", "Give back",
-    "Really end {name}? What is not saved is lost.",
+    "End {name}? It stops, and what is not saved is lost.",
     "Live", "The connection is lost; trying again …", "Madang sees no GPU.",
 )
 

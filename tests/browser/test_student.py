@@ -39,7 +39,7 @@ def held(place: Workspace, user: str) -> dict[str, Any]:
 def inside(place: Workspace, user: str, command: str) -> str:
     """A command in somebody's container, as they would type it in a terminal."""
     container = next(c for c in place.containers() if c.labels["madang.user"] == user)
-    done = container.exec_run(["sh", "-c", command])
+    done = container.exec_run(["sh", "-lc", command])
     return str(done.output.decode())
 
 

@@ -12,6 +12,7 @@ from hub.machine import taken
 
 _RELEASES = {"debian": 12, "ubuntu": 24}
 _ENGINES = Path("/var/lib/docker")
+_REFUSED = 2
 _FOLLOW = ("serve.log", "hub.log", "proxy.log")
 
 
@@ -105,7 +106,10 @@ def _running() -> bool:
     if not parts.MADANG.exists():
         return False
     asked = [str(parts.MADANG), "status"]
-    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if done.returncode == _REFUSED:
+        raise Stop(done.stderr.strip())
+    return done.returncode == 0
 
 
 def _say_what_the_hook_does() -> None:

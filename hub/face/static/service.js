@@ -143,7 +143,7 @@ function button(text, path, asked) {
   const made = make("button", "", say(text));
   made.type = "button";
   made.addEventListener("click", async () => {
-    const question = say("Really end {name}? What is not saved is lost.", { name: asked });
+    const question = say("End {name}? It stops, and what is not saved is lost.", { name: asked });
     if (asked && !window.confirm(question)) return;
     made.disabled = true;
     const answer = await fetch(prefix + path, {

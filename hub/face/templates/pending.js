@@ -32,6 +32,11 @@
     part("progress-bar").style.width = percent + "%";
   }
 
+  function entitle(waits) {
+    part("title").textContent = waits ? words.in_line : words.on_its_way;
+    part("hint").textContent = waits ? words.in_line_hint : words.on_its_way_hint;
+  }
+
   function finish(isFailure) {
     over = true;
     if (source) source.close();
@@ -49,6 +54,7 @@
         unknown = 0;
       const event = JSON.parse(message.data);
       if (event.progress !== undefined) advance(event.progress);
+      if (event.stage) entitle(event.stage === "waiting");
       if (event.progress === 0 && !event.failed) show(words.requested, false); // JupyterHub's first
       else if (event.html_message !== undefined) show(event.html_message, true);
       else if (event.message !== undefined) show(event.message, false);
