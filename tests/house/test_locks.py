@@ -2,10 +2,12 @@
 
 import re
 import sys
-from importlib.metadata import packages_distributions
+from importlib.metadata import distribution, packages_distributions
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from tests.house import lock
@@ -41,3 +43,14 @@ def test_the_lock_holds_what_is_declared(path: "lock.Path") -> None:
     locked = {x.partition("==")[0] for x in lines}
     needed = {x.partition("==")[0] for x in lock.locks()[path].splitlines() if "==" in x}
     assert needed == locked
+
+
+@pytest.mark.parametrize("path", sorted(lock.locks()), ids=lambda p: p.parent.name)
+def test_every_locked_package_takes_debians_python(path: Path) -> None:
+    """Debian 12 has 3.11.2: a lock made with a later 3.11 may name what pip will not find there."""
+    for line in path.read_text().splitlines():
+        name, _, _ = line.partition("==")
+        if line.startswith("#"):
+            continue
+        wanted = distribution(name).metadata["Requires-Python"] or ""
+        assert SpecifierSet(wanted).contains("3.11.2"), f"{line} needs Python {wanted}"
