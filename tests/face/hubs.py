@@ -89,6 +89,9 @@ class RunningHub:
             self.docker.remove_container(found["Id"], force=True, v=True)
         self.broker.edges.firewall.remove()
         self.broker.edges.engine.remove_network()
+        settings = self.broker.settings
+        for left in settings.simulated_dir.glob(f"{settings.name}.*"):
+            left.unlink(missing_ok=True)
         self.broker.edges.store.close()
         self.docker.close()
 
