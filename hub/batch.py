@@ -95,14 +95,8 @@ class Batch:
         run = self.get(id)
         if run.done:
             return run
-        waiting = run.stage is RunStage.WAITING
-        run = self._update(
-            run.id, lambda r: r if r.done else replace(
-                r, stage=RunStage.CANCELLED if waiting else RunStage.STOPPING,
-                ended_at=self._clock() if waiting else None, message=f"cancelled by {by}",
-            ),
-        )
-        if waiting:
+        run = self._update(run.id, lambda r: runs.cancelled(r, by, at=self._clock()))
+        if run.done:
             self.broker.withdraw(run.id, f"cancelled by {by}")
         else:
             self._later(self._stops, run.id, self._stop, run.id)
@@ -181,14 +175,14 @@ class Batch:
         if run.stage in (RunStage.WAITING, RunStage.STARTING):
             # the service died between the start and telling of it
             self._now_running(run)
-        if run.stage is RunStage.STOPPING or self._overdue(run):
+        if run.stage is RunStage.STOPPING or self._overdue(run, self._clock()):
             self._later(self._stops, run.id, self._stop, run.id)
         self._note_progress(run)
 
-    def _overdue(self, run: Run) -> bool:
+    def _overdue(self, run: Run, at: datetime) -> bool:
         if run.started_at is None:
             return False
-        return self._clock() > run.started_at + timedelta(seconds=run.timeout) + _OVERTIME
+        return at > run.started_at + timedelta(seconds=run.timeout) + _OVERTIME
 
     def _note_progress(self, run: Run) -> None:
         done, cells, _ = progress_of(self._engine.logs(run.id, tail=200).decode(errors="replace"))
@@ -222,10 +216,10 @@ class Batch:
         self, run: Run, code: int, *, oom: bool, log_text: bytes, at: datetime | None
     ) -> None:
         self._files.keep_log(run.id, log_text)
-        said, overdue = log_text.decode(errors="replace"), self._overdue(run)
-        self._update(run.id, lambda r: runs.ended(
-            r, code, said, at=at or self._clock(), oom=oom, overdue=overdue
-        ))
+        # judged at its end: a service that was away for a night must not call a failure a time-out
+        at = at or self._clock()
+        said, overdue = log_text.decode(errors="replace"), self._overdue(run, at)
+        self._update(run.id, lambda r: runs.ended(r, code, said, at=at, oom=oom, overdue=overdue))
 
     # ---- starting and stopping ---------------------------------------------------------------
 

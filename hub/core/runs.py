@@ -296,14 +296,22 @@ def ended(
     run: Run, code: int, said: str, *, at: datetime, oom: bool, overdue: bool
 ) -> Run:
     """The run as its container's end shows it; `said` is its log, `at` when it ended."""
-    stage = outcome(
-        code, oom=oom, stopping=run.stage is RunStage.STOPPING, overdue=overdue
-    )
+    stage = outcome(code, oom=oom, stopping=run.stage is RunStage.STOPPING, overdue=overdue)
     done, cells, word = progress_of(said)
     return replace(
         run, stage=stage, exit_code=code, ended_at=at, cells_done=done, cells=cells,
         message=message_of(stage, word, run.message),
     )
+
+
+def cancelled(run: Run, by: str, *, at: datetime) -> Run:
+    """The run as a cancel leaves it: out of the line, or to be stopped; an ended one as it is."""
+    if run.done:
+        return run
+    text = f"cancelled by {by}"
+    if run.stage is RunStage.WAITING:
+        return replace(run, stage=RunStage.CANCELLED, ended_at=at, message=text)
+    return replace(run, stage=RunStage.STOPPING, message=text)
 
 
 def vanished(run: Run, cause: str, *, at: datetime, wanted: bool) -> Run:

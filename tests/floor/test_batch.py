@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,26 @@ def test_what_the_tick_removed_after_all_still_tells_how_it_ended(floor: Floor) 
     floor.batch.tick()
     assert floor.stage(run) is RunStage.TIMED_OUT
     assert floor.batch.logs(run.id) == b"its last line\n"
+
+
+def test_a_failure_found_long_after_is_no_time_out(floor: Floor) -> None:
+    run = floor.running(timeout=60)
+    floor.engine.exit(run.id, 1)
+    floor.batch._clock = lambda: datetime.now(UTC) + timedelta(days=1)
+    floor.batch.tick()
+    assert floor.stage(run) is RunStage.FAILED
+
+
+def test_a_run_that_we_had_to_stop_timed_out(floor: Floor) -> None:
+    run = floor.running(timeout=60)
+    floor.batch._clock = lambda: datetime.now(UTC) + timedelta(days=1)
+    floor.batch.tick()
+    until(lambda: not floor.engine.found[run.id].running, "it is stopped")
+    ended = floor.engine.found[run.id]
+    floor.engine.found[run.id] = replace(ended, finished_at=floor.batch._clock())
+    until(lambda: not floor.batch._busy, "nothing is under way")
+    floor.batch.tick()
+    assert floor.stage(run) is RunStage.TIMED_OUT
 
 
 def test_a_container_that_was_made_and_not_started_is_started(floor: Floor) -> None:
