@@ -107,6 +107,7 @@ def test_what_iptables_refuses_is_told_and_changes_nothing(walled: Street):
 
 
 @pytest.mark.skipif(not owns_dockerd(), reason="only where make test started this dockerd")
+@pytest.mark.alone
 @pytest.mark.slow
 def test_the_rules_survive_a_restart_of_dockerd(walled: Street):
     restart_dockerd()

@@ -20,7 +20,7 @@ def test() -> None:
         parts.images()
         code = _lint()
         # the tests run even when lint fails: one round shows all there is to mend
-        code = _pytest("tests", "--ignore=tests/bench", alone=alone) or code
+        code = _tests(alone=alone) or code
     # nothing is printed after pytest's closing line
     raise SystemExit(code)
 
@@ -47,6 +47,22 @@ def _lint() -> int:
         say(f"• {' '.join(argv)}")
         worst = max(worst, _call("-m", *argv))
     return worst
+
+
+def _tests(*, alone: bool) -> int:
+    """What shakes the whole machine by itself first, then the rest on several workers.
+
+    In this order because the many end with pytest's closing line, which counts nearly all.
+    """
+    everything = ("tests", "--ignore=tests/bench")
+    first = _pytest(*everything, "-m", "alone", alone=alone)
+    # most of the time is waiting for containers and browsers: more workers than cores
+    workers = str(max(4, (os.cpu_count() or 2) // 2))
+    rest = _pytest(
+        *everything, "-m", "not alone", "-n", workers, "--dist", "loadfile",
+        "--no-loadscope-reorder",
+    )
+    return first or rest
 
 
 def _pytest(*arguments: str, alone: bool = False) -> int:
