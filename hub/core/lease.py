@@ -13,34 +13,38 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from hub.core.mig import Slice, SliceKey
-from hub.core.nouns import (
-    HOLDING,
-    OPEN,
+from hub.core import holding
+from hub.core.events import (
     Asked,
+    Blocked,
     Effect,
     Ended,
     Event,
+    Extended,
+    Foretold,
     Granted,
-    Kind,
-    Lease,
-    Limits,
+    Limited,
     Moved,
+    Noticed,
     Observed,
     RemoveContainer,
-    Request,
-    Stage,
+    Reported,
+    Spared,
     Started,
-    State,
+    StopHolder,
     TellOperator,
     Withdrawn,
 )
+from hub.core.mig import Slice, SliceKey
+from hub.core.nouns import HOLDING, OPEN, Kind, Lease, Limits, Request, Stage, State, Why
+from hub.core.share import book
 from hub.errors import IllegalStep
 
 __all__ = [
-    "ARROWS", "HOLDING", "OPEN", "Asked", "Effect", "Ended", "Event", "Granted", "Kind", "Lease",
-    "Limits", "Moved", "Observed", "RemoveContainer", "Request", "Stage", "Started", "State",
-    "TellOperator", "Withdrawn", "check", "step",
+    "ARROWS", "HOLDING", "OPEN", "Asked", "Blocked", "Effect", "Ended", "Event", "Extended",
+    "Foretold", "Granted", "Kind", "Lease", "Limited", "Limits", "Moved", "Noticed", "Observed",
+    "RemoveContainer", "Reported", "Request", "Spared", "Stage", "Started", "State", "StopHolder",
+    "TellOperator", "Why", "Withdrawn", "check", "step",
 ]
 
 ARROWS: Mapping[Stage, frozenset[Stage]] = {
@@ -86,10 +90,6 @@ def check(state: State) -> None:
     assert len(state.free()) + len(kept_back) + len(known_held) == len(state.slices)
 
 
-def _with(state: State, *leases: Lease) -> State:
-    return replace(state, leases={**state.leases, **{x.id: x for x in leases}})
-
-
 def _move(lease: Lease, stage: Stage, **changes: object) -> Lease:
     if stage not in ARROWS[lease.stage]:
         raise IllegalStep(f"{lease.stage} → {stage} is no arrow: {lease}")
@@ -99,7 +99,7 @@ def _move(lease: Lease, stage: Stage, **changes: object) -> Lease:
 def _asked(state: State, event: Asked, _now: datetime) -> Moved:
     if event.request.id in state.leases or state.open_for(*event.request.owner):
         return state, ()
-    return _with(state, Lease(event.request)), ()
+    return state.having(Lease(event.request)), ()
 
 
 def _withdrawn(state: State, event: Withdrawn, now: datetime) -> Moved:
@@ -107,9 +107,9 @@ def _withdrawn(state: State, event: Withdrawn, now: datetime) -> Moved:
     if lease is None:
         return state, ()
     if lease.stage is Stage.WAITING:
-        gone = _move(lease, Stage.WITHDRAWN, ended_at=now, cause=event.cause)
-        return _with(state, gone), ()
-    return _ended(state, Ended(event.id, event.cause), now)
+        gone = _move(lease, Stage.WITHDRAWN, ended_at=now, cause=event.cause, why=event.why)
+        return state.having(gone), ()
+    return _ended(state, Ended(event.id, event.cause, event.why), now)
 
 
 def _granted(state: State, event: Granted, now: datetime) -> Moved:
@@ -119,8 +119,12 @@ def _granted(state: State, event: Granted, now: datetime) -> Moved:
     holder = state.held().get(event.slice)
     if holder is not None:
         raise IllegalStep(f"{event.slice} is held: {holder}")
-    given = _move(lease, Stage.GRANTED, slice=event.slice, granted_at=now, until=event.until)
-    return _with(state, given), ()
+    found = state.slices.get(event.slice)
+    given = _move(
+        lease, Stage.GRANTED, slice=event.slice, granted_at=now, until=event.until,
+        promised=event.promised, reservation=event.reservation, rate=found.rate if found else 0.0,
+    )
+    return state.having(given), ()
 
 
 def _started(state: State, event: Started, now: datetime) -> Moved:
@@ -130,14 +134,21 @@ def _started(state: State, event: Started, now: datetime) -> Moved:
         return state, (RemoveContainer(event.id, "it started after its lease had ended"),)
     if lease.stage is Stage.RUNNING:
         return state, ()
-    return _with(state, _move(lease, Stage.RUNNING, started_at=now)), ()
+    return state.having(_move(lease, Stage.RUNNING, started_at=now)), ()
 
 
 def _ended(state: State, event: Ended, now: datetime) -> Moved:
     lease = state.leases.get(event.id)
-    if lease is None or lease.stage not in (Stage.GRANTED, Stage.RUNNING):
+    if lease is None or not lease.live:
         return state, ()
-    return _with(state, _move(lease, Stage.DRAINING, draining_at=now, cause=event.cause)), ()
+    state = _drained(state, lease, now, cause=event.cause, why=event.why)
+    return state, (StopHolder(event.id, event.why),) if event.why else ()
+
+
+def _drained(state: State, lease: Lease, now: datetime, *, cause: str, why: Why | None) -> State:
+    """The holder is gone: what it used is booked, and its slice comes clean from now on."""
+    left = _move(lease, Stage.DRAINING, draining_at=now, cause=cause, why=why, notice=None)
+    return replace(state.having(left), house=book(state.house, left))
 
 
 def _observed(state: State, event: Observed, now: datetime) -> Moved:
@@ -146,9 +157,13 @@ def _observed(state: State, event: Observed, now: datetime) -> Moved:
     if event.containers is None:
         return state, ()
     state = _keep_strays_back(state, event)
+    state = holding.worked(state, event.at)
     effects: list[Effect] = []
     moved: list[Lease] = []
-    for lease in state.leases.values():
+    for lease in [x for x in state.leases.values() if x.stage is not Stage.WAITING]:
+        if why := _lost(state, lease, event, now):
+            state = _drained(state, lease, now, cause=why, why=None)
+            continue
         after, what = _judge(state, lease, event, now)
         effects += what
         if after is not lease:
@@ -157,7 +172,7 @@ def _observed(state: State, event: Observed, now: datetime) -> Moved:
         RemoveContainer(x, "no lease has this id")
         for x in sorted(event.containers) if x not in state.leases
     ]
-    return _with(state, *moved), tuple(effects)
+    return state.having(*moved), tuple(effects)
 
 
 def _keep_strays_back(state: State, event: Observed) -> State:
@@ -177,24 +192,37 @@ def _keep_strays_back(state: State, event: Observed) -> State:
 
 
 def _seen(before: Mapping[SliceKey, Slice], now_seen: Iterable[Slice]) -> dict[SliceKey, Slice]:
-    """Slices seen now; one that was there and is not seen stays, marked as not present."""
-    missing = {k: replace(s, present=False) for k, s in before.items()}
-    return missing | {s.key: s for s in now_seen}
+    """Slices seen now; one that was there and is not seen stays, marked as not present.
+
+    What did not change stays the same object, so that nobody after us compares it again.
+    """
+    after: dict[SliceKey, Slice] = {}
+    for found in now_seen:
+        old = before.get(found.key)
+        blocked = old.blocked if old else ""
+        new = replace(found, blocked=blocked) if blocked else found
+        after[found.key] = old if old == new and old is not None else new
+    for key, old in before.items():
+        if key not in after:
+            after[key] = replace(old, present=False) if old.present else old
+    return after
+
+
+def _lost(state: State, lease: Lease, event: Observed, now: datetime) -> str:
+    """Why a live lease is over by what was seen; "" where it goes on."""
+    assert event.containers is not None
+    runs = event.containers.get(lease.id)
+    if lease.stage is Stage.GRANTED and not runs:
+        late = now - _at(lease.granted_at) > state.limits.start
+        return "its container never started" if late else ""
+    if lease.stage is Stage.RUNNING and not runs and _at(lease.started_at) < event.at:
+        return "its container exited" if runs is False else "its container is gone"
+    return ""
 
 
 def _judge(
     state: State, lease: Lease, event: Observed, now: datetime
 ) -> tuple[Lease, tuple[Effect, ...]]:
-    assert event.containers is not None
-    runs = event.containers.get(lease.id)
-    if lease.stage is Stage.GRANTED:
-        late = now - _at(lease.granted_at) > state.limits.start
-        if late and not runs:
-            why = "its container never started"
-            return _move(lease, Stage.DRAINING, draining_at=now, cause=why), ()
-    if lease.stage is Stage.RUNNING and not runs and _at(lease.started_at) < event.at:
-        why = "its container exited" if runs is False else "its container is gone"
-        return _move(lease, Stage.DRAINING, draining_at=now, cause=why), ()
     if lease.stage in (Stage.DRAINING, Stage.QUARANTINED):
         return _drain(state, lease, event, now)
     return lease, ()
@@ -210,6 +238,8 @@ def _drain(
     there = lease.id in event.containers
     if _waits_to_be_read(lease, event) and now - since <= state.limits.dirty:
         return lease, ()
+    if lease.why and event.containers.get(lease.id) and now - since <= state.limits.stop:
+        return lease, ()  # it was told to stop, and saves
     # an exited container cannot touch the slice; one that was created and never started still can
     over = not there or (not event.containers[lease.id] and lease.started_at is not None)
     # also an exit is believed only of a look begun after the end: an older one may show the
@@ -258,4 +288,11 @@ _STEPS: Mapping[type, Callable[..., Moved]] = {
     Started: _started,
     Ended: _ended,
     Observed: _observed,
+    Reported: holding.reported,
+    Noticed: holding.noticed,
+    Spared: holding.spared,
+    Extended: holding.extended,
+    Limited: holding.limited,
+    Foretold: holding.foretold,
+    Blocked: holding.blocked,
 }

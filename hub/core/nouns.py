@@ -1,11 +1,12 @@
-"""What `lease.step` speaks of: requests, leases, the state, events in, effects out. Data only."""
+"""What `lease.step` speaks of: requests, leases, the state. Data only."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from hub.core.mig import Slice, SliceKey
+from hub.core.rules import House
 
 
 class Kind(StrEnum):
@@ -27,6 +28,17 @@ class Stage(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class Why(StrEnum):
+    """Why a slice is asked back, or a lease was ended by a rule or a person."""
+
+    WAITING = "waiting"  # somebody waits, and the promised time is over
+    IDLE = "idle"  # somebody waits, and nothing happens on it
+    RESERVED = "reserved"  # its reserved hours begin
+    LIMIT = "limit"  # the longest hold
+    PREEMPTED = "preempted"  # a run gives way to somebody who sits in front of a screen
+    HAND = "hand"  # by a person
+
+
 HOLDING = frozenset({Stage.GRANTED, Stage.RUNNING, Stage.DRAINING, Stage.QUARANTINED})
 OPEN = frozenset({Stage.WAITING, Stage.GRANTED, Stage.RUNNING})
 
@@ -37,7 +49,8 @@ class Request:
 
     `name` is the server's name ("" for the default one) or the run's id; with `user` and `kind`
     it is unique among open requests. `options` is what the asker chose, kept as JSON values, so
-    that a restarted hub can ask again for them.
+    that a restarted hub can ask again for them. `group` is the one in whose name it is asked and
+    whose share it uses; `member_of` are all groups of the person at that time.
     """
 
     id: str
@@ -49,6 +62,7 @@ class Request:
     asked_at: datetime
     group: str = ""
     options: Mapping[str, object] = field(default_factory=dict)
+    member_of: tuple[str, ...] = ()
 
     @property
     def owner(self) -> tuple[str, Kind, str]:
@@ -57,8 +71,24 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """Somebody is to give a slice back: why (a `Why`), told when, and gone by when."""
+
+    why: Why
+    at: datetime
+    leave_by: datetime
+
+
+@dataclass(frozen=True)
 class Lease:
-    """A request with its stage, and from GRANTED on with its slice and its times (aware, UTC)."""
+    """A request with its stage, and from GRANTED on with its slice and its times (aware, UTC).
+
+    `promised`: until then nobody asks for it back (but from a run, and from somebody who is idle).
+    `until`: the latest end, known from the grant on. `rate`: slice-hours per hour. `reservation`:
+    the one it was given from. `active_at`: when it was last at work, as far as `heard_at` somebody
+    could say. `why`: the rule or the hand that ended it from outside; None where it ended by
+    itself. `eta`: what its asker was told at first, (earliest, latest).
+    """
 
     request: Request
     stage: Stage = Stage.WAITING
@@ -69,6 +99,14 @@ class Lease:
     ended_at: datetime | None = None
     until: datetime | None = None
     cause: str = ""
+    promised: datetime | None = None
+    rate: float = 0.0
+    reservation: str = ""
+    active_at: datetime | None = None
+    heard_at: datetime | None = None
+    notice: Notice | None = None
+    why: Why | None = None
+    eta: tuple[datetime, datetime] | None = None
 
     @property
     def id(self) -> str:
@@ -80,6 +118,11 @@ class Lease:
         """Whether its slice may be given to nobody else."""
         return self.stage in HOLDING
 
+    @property
+    def live(self) -> bool:
+        """Whether somebody may be working on its slice."""
+        return self.stage in (Stage.GRANTED, Stage.RUNNING)
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -88,6 +131,29 @@ class Limits:
     start: timedelta = timedelta(minutes=5)
     settle: timedelta = timedelta(seconds=10)
     dirty: timedelta = timedelta(minutes=10)
+    stop: timedelta = timedelta(minutes=1)
+
+
+class Draft(dict[str, "Lease"]):
+    """The leases of a state that only one turn sees: changed in place.
+
+    A copy for each of some hundred events would cost more than the decisions. `holders`: slice →
+    the lease that holds it.
+    """
+
+    def __init__(self, leases: Mapping[str, Lease]) -> None:
+        super().__init__(leases)
+        self.holders = {x.slice: x for x in leases.values() if x.slice is not None and x.holds}
+
+    def put(self, leases: Iterable[Lease]) -> None:
+        """Change these."""
+        for lease in leases:
+            before = self.get(lease.id)
+            if before is not None and before.slice is not None:
+                self.holders.pop(before.slice, None)
+            if lease.slice is not None and lease.holds:
+                self.holders[lease.slice] = lease
+            self[lease.id] = lease
 
 
 @dataclass(frozen=True)
@@ -97,9 +163,19 @@ class State:
     slices: Mapping[SliceKey, Slice] = field(default_factory=dict)
     leases: Mapping[str, Lease] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    house: House = field(default_factory=House)
 
-    def held(self) -> dict[SliceKey, Lease]:
+    def having(self, *leases: Lease) -> "State":
+        """This state with these leases new or changed."""
+        if isinstance(self.leases, Draft):
+            self.leases.put(leases)
+            return self
+        return replace(self, leases={**self.leases, **{x.id: x for x in leases}})
+
+    def held(self) -> Mapping[SliceKey, Lease]:
         """Slice → the lease that holds it."""
+        if isinstance(self.leases, Draft):
+            return self.leases.holders
         return {x.slice: x for x in self.leases.values() if x.holds and x.slice is not None}
 
     def free(self) -> list[Slice]:
@@ -124,86 +200,3 @@ class State:
         return next(
             (x for x in self.leases.values() if x.stage in OPEN and x.request.owner == owner), None
         )
-
-
-# ---- events: what happened --------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Somebody asks. Asking again for the same owner changes nothing."""
-
-    request: Request
-
-
-@dataclass(frozen=True)
-class Withdrawn:
-    """The asker gives up; a lease already granted is ended."""
-
-    id: str
-    cause: str = "withdrawn"
-
-
-@dataclass(frozen=True)
-class Granted:
-    """The policy gives a slice."""
-
-    id: str
-    slice: SliceKey
-    until: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Started:
-    """The container is up."""
-
-    id: str
-
-
-@dataclass(frozen=True)
-class Ended:
-    """Somebody says that the lease is over: stopped, failed to start, expired, ended by hand."""
-
-    id: str
-    cause: str
-
-
-@dataclass(frozen=True)
-class Observed:
-    """One look at the machine.
-
-    `slices`: every slice seen (None: NVML gave no answer). `containers`: lease id → whether it
-    runs, for each container of ours (None: Docker gave no answer). `pins`: lease id → the slice's
-    text on the container's label. `at`: the moment *before* the
-    look began; what was granted or started after it is not judged by it.
-    """
-
-    at: datetime
-    slices: tuple[Slice, ...] | None
-    containers: Mapping[str, bool] | None
-    pins: Mapping[str, str] = field(default_factory=dict)
-
-
-Event = Asked | Withdrawn | Granted | Started | Ended | Observed
-
-
-# ---- effects: what is to be done --------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class RemoveContainer:
-    """Remove the container(s) with this lease id; nobody needs them any more."""
-
-    id: str
-    why: str
-
-
-@dataclass(frozen=True)
-class TellOperator:
-    """Something that no program can mend."""
-
-    text: str
-
-
-Effect = RemoveContainer | TellOperator
-Moved = tuple[State, tuple[Effect, ...]]

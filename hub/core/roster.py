@@ -80,6 +80,19 @@ def groups_of(members: Iterable[Member], name: str) -> tuple[str, ...]:
     return tuple(m.group for m in members if m.name == name)
 
 
+def check_group(name: str) -> None:
+    """Refuse what cannot be a group's name.
+
+    Raises:
+        BadInput: says what a name looks like.
+    """
+    if not _GROUP.fullmatch(name):
+        raise BadInput(
+            "{name} is no name of a group: up to 64 letters, digits, '.', '_' and '-', a letter or "
+            "digit first.", reason="group", name=repr(name[:_LONGEST_NAME]),
+        )
+
+
 def _lines(text: str) -> list[tuple[int, list[str]]]:
     """(line number, cells) of each line that says something.
 

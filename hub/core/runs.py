@@ -1,7 +1,5 @@
-"""Runs of notebooks: their stages, what a notebook's parameters are, what an exit code means."""
+"""Runs of notebooks: their stages, how they move, what an exit code means."""
 
-import ast
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -10,9 +8,9 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
+from hub.core.notebook import Json, check_notebook, check_parameters, commit_of
+from hub.core.nouns import Lease, Stage, Why
 from hub.errors import BadInput, Refusal
-
-Json = None | bool | int | float | str | list[Any] | dict[str, Any]
 
 
 class RunStage(StrEnum):
@@ -43,7 +41,8 @@ class Run:
     """One execution of one notebook with one set of parameters.
 
     `folder` is relative to the owner's home. `timeout` in seconds, 0 for none. `cells` counts code
-    and text cells; `message` is one line for people.
+    and text cells; `message` is one line for people. `attempt` counts from 1: a run that had to
+    give its slice back waits again, and begins again.
     """
 
     id: str
@@ -66,6 +65,17 @@ class Run:
     slice: str = ""
     commit: str = ""
     seed: int | None = None
+    attempt: int = 1
+
+    @property
+    def lease_id(self) -> str:
+        """The lease of this attempt, and its container's label: a lease's id is used only once."""
+        return _lease_of(self.id, self.attempt)
+
+    @property
+    def former_lease(self) -> str:
+        """The lease of the attempt before; "" in the first."""
+        return _lease_of(self.id, self.attempt - 1) if self.attempt > 1 else ""
 
     @property
     def done(self) -> bool:
@@ -73,14 +83,8 @@ class Run:
         return self.stage in DONE
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """One name that the notebook's `parameters` cell sets; `default` is source text."""
-
-    name: str
-    default: str
-    type: str = ""
-    help: str = ""
+def _lease_of(id: str, attempt: int) -> str:
+    return id if attempt == 1 else f"{id}-{attempt}"
 
 
 @dataclass(frozen=True)
@@ -97,11 +101,12 @@ class Submission:
     timeout: int = 0
 
 
-_SIGKILLED = 137
-_FORMAT = 4
+_INTERRUPTED = 75
+# ended by a signal: SIGKILL, or SIGTERM before the runner could listen to it
+_KILLED = frozenset({137, 143})
 EXITS: Mapping[int, RunStage] = {
     0: RunStage.SUCCEEDED,
-    75: RunStage.INTERRUPTED,
+    _INTERRUPTED: RunStage.INTERRUPTED,
     124: RunStage.TIMED_OUT,
     138: RunStage.KERNEL_DIED,
 }
@@ -114,7 +119,7 @@ def outcome(
 
     The flag may be set by a killed child of a notebook that went well: 0 is success all the same.
     `overdue`: we stopped it, because its own time limit did not. 137 without the flag is a SIGKILL
-    from outside (the machine, an operator): LOST, not memory.
+    from outside (the machine, an operator), 143 a SIGTERM that came too early: LOST, not memory.
     """
     if stopping and exit_code != 0:
         return RunStage.CANCELLED
@@ -122,16 +127,12 @@ def outcome(
         return RunStage.TIMED_OUT
     if oom and exit_code != 0:
         return RunStage.OUT_OF_MEMORY
-    if exit_code == _SIGKILLED:
+    if exit_code in _KILLED:
         return RunStage.LOST
     return EXITS.get(exit_code, RunStage.FAILED)
 
 
 _NAME = re.compile(r"[^A-Za-z0-9가-힣._-]+")
-_MAGIC = re.compile(r"^[%!].*$", re.MULTILINE)
-_SOURCE_MOST = 16 * 1024  # characters: ast takes seconds and gigabytes for a notebook made to hurt
-_PARAMETERS_MOST = 64 * 1024  # characters as JSON: each look at open runs reads them
-_COMMIT_MOST = 64
 _CELL = re.compile(r"^madang: cell (\d{1,6})/(\d{1,6})\s*$", re.MULTILINE)
 _SAID = re.compile(r"^madang: (?!cell )[a-z-]+ ?(.*)$", re.MULTILINE)
 
@@ -145,111 +146,6 @@ def progress_of(text: str) -> tuple[int, int, str]:
     said = _SAID.findall(text)
     done, total = (int(cells[-1][0]), int(cells[-1][1])) if cells else (0, 0)
     return done, total, said[-1].strip()[:500] if said else ""
-
-
-def check_notebook(notebook: object, name: str) -> None:
-    """Refuse what is not a notebook of format 4; nbformat in the image validates the rest.
-
-    Raises:
-        BadInput: saying what is missing.
-    """
-    if not isinstance(notebook, Mapping) or not isinstance(notebook.get("cells"), list):
-        raise BadInput(
-            "{name} is not a notebook: it has no list of cells.", reason="not-a-notebook", name=name
-        )
-    if notebook.get("nbformat") != _FORMAT:
-        raise BadInput(
-            "{name} is a notebook of format {found}; open it once in JupyterLab and save it, "
-            "then it is of format 4.", reason="not-a-notebook", name=name,
-            found=str(notebook.get("nbformat")),
-        )
-    for cell in notebook["cells"]:
-        if not isinstance(cell, Mapping) or not isinstance(cell.get("metadata", {}), Mapping):
-            raise BadInput(
-                "{name} is not a notebook: a cell is broken.", reason="not-a-notebook", name=name
-            )
-
-
-def parameters_of(notebook: Mapping[str, Any]) -> tuple[Parameter, ...] | None:
-    """The parameters a Python notebook declares in its cell tagged `parameters` (papermill's rule).
-
-    None where that cannot be told: another language, code that does not parse, or more of it than
-    a service should parse for one person. The runner in the container looks again.
-    """
-    meta = _mapping(notebook.get("metadata"))
-    spec, info = _mapping(meta.get("kernelspec")), _mapping(meta.get("language_info"))
-    language = str(spec.get("language") or info.get("name") or "python")
-    for cell in notebook.get("cells", []):
-        if "parameters" in _tags(cell):
-            return _declared(_text(cell.get("source"))) if language == "python" else None
-    return ()
-
-
-def check_parameters(notebook: Mapping[str, Any], given: Mapping[str, Json]) -> None:
-    """Refuse names that the notebook does not know; papermill itself would only warn.
-
-    Raises:
-        BadInput: naming the unknown ones and what the notebook knows; or values of over 64 KiB.
-    """
-    if len(json.dumps(given)) > _PARAMETERS_MOST:
-        raise BadInput(
-            "Parameters may have {most} characters together; put larger data into a file.",
-            reason="parameters-too-large", most=_PARAMETERS_MOST,
-        )
-    found = parameters_of(notebook)
-    if found is None:
-        return
-    known = [p.name for p in found]
-    unknown = sorted(set(given) - set(known))
-    if not unknown:
-        return
-    if not known:
-        raise BadInput(
-            "The notebook takes no parameters: it has no cell tagged “parameters”. "
-            "Add the tag in Lab (gear icon, Cell Tags), or leave {unknown} out.",
-            reason="unknown-parameter", unknown=", ".join(unknown),
-        )
-    raise BadInput(
-        "The notebook does not know the parameter {unknown}. It knows: {known}.",
-        reason="unknown-parameter", unknown=", ".join(unknown), known=", ".join(known),
-    )
-
-
-def _text(source: object) -> str:
-    """A cell's source: text, or nbformat's list of lines; whatever else a file holds is no text."""
-    if isinstance(source, list):
-        return "".join(x for x in source if isinstance(x, str))
-    return source if isinstance(source, str) else ""
-
-
-def _tags(cell: object) -> list[object]:
-    tags = _mapping(_mapping(cell).get("metadata")).get("tags")
-    return tags if isinstance(tags, list) else []
-
-
-def _mapping(found: object) -> Mapping[str, Any]:
-    return found if isinstance(found, Mapping) else {}
-
-
-def _declared(source: str) -> tuple[Parameter, ...] | None:
-    """What Python source sets at its top level; None where it is too long or does not parse."""
-    if len(source) > _SOURCE_MOST:
-        return None
-    try:
-        body = ast.parse(_MAGIC.sub("", source)).body
-        return tuple(p for node in body for p in _parameters(node))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
-def _parameters(node: ast.stmt) -> list[Parameter]:
-    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
-        kind = ast.unparse(node.annotation)
-        return [Parameter(node.target.id, ast.unparse(node.value), kind)]
-    if not isinstance(node, ast.Assign):
-        return []
-    value = ast.unparse(node.value)
-    return [Parameter(t.id, value) for t in node.targets if isinstance(t, ast.Name)]
 
 
 def check_share(runs: Iterable[Run], user: str, most: int) -> None:
@@ -287,38 +183,88 @@ def new_run(
         id=id, user=wanted.user, notebook=wanted.name, profile=wanted.profile,
         image=wanted.image or image, parameters=dict(wanted.parameters), stage=RunStage.WAITING,
         asked_at=now, cwd=_inside_home(wanted.cwd), folder=f"runs/{now:%Y-%m-%d}-{stem}-{id}",
-        timeout=wanted.timeout or limit, commit=_commit(wanted.notebook),
+        timeout=wanted.timeout or limit, commit=commit_of(wanted.notebook),
         seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
     )
 
 
-def ended(
-    run: Run, code: int, said: str, *, at: datetime, oom: bool, overdue: bool
-) -> Run:
-    """The run as its container's end shows it; `said` is its log, `at` when it ended."""
-    stage = outcome(code, oom=oom, stopping=run.stage is RunStage.STOPPING, overdue=overdue)
-    done, cells, word = progress_of(said)
+def starting(run: Run, lease: Lease) -> Run:
+    """The run whose container is about to be started under `lease`; any other one as it is."""
+    if run.stage is not RunStage.WAITING or run.lease_id != lease.id:
+        return run
+    return replace(run, stage=RunStage.STARTING, slice=str(lease.slice), message="")
+
+
+def running(run: Run, attempt: int, *, at: datetime) -> Run:
+    """The run whose container of this attempt is up; one that is being stopped as it is."""
+    if run.stage not in _BEFORE or run.attempt != attempt:
+        return run
+    return replace(run, stage=RunStage.RUNNING, started_at=at, message="")
+
+
+_BEFORE = frozenset({RunStage.WAITING, RunStage.STARTING})
+
+
+def gives_way(run: Run, lease: Lease | None) -> bool:
+    """Whether the run has to give this lease's slice back, and shall have another one later.
+
+    Not where a person ended its lease, or it: that is a cancel.
+    """
+    by_rule = lease is not None and lease.why not in (None, Why.HAND)
+    return by_rule and run.stage is not RunStage.STOPPING
+
+
+def again(run: Run, cause: str) -> Run:
+    """The run in the line again, with its age, to be begun anew."""
     return replace(
-        run, stage=stage, exit_code=code, ended_at=at, cells_done=done, cells=cells,
-        message=message_of(stage, word, run.message),
+        run, stage=RunStage.WAITING, attempt=run.attempt + 1, started_at=None, slice="",
+        cells_done=0, message=f"{cause}; it waits again",
     )
 
 
-def cancelled(run: Run, by: str, *, at: datetime) -> Run:
+def ended(
+    run: Run, code: int, said: str, lease: Lease | None, *, at: datetime, oom: bool, overdue: bool
+) -> Run:
+    """The run as its container's end shows it; `said` is its log, `at` when it ended.
+
+    One that gives way and was in the middle goes back to the line; one that had come to its own
+    end, good or bad, has ended.
+    """
+    cut_short = code == _INTERRUPTED or (code in _KILLED and not oom)
+    if lease is not None and gives_way(run, lease) and cut_short and not overdue:
+        return again(run, lease.cause)
+    by_hand = lease.cause if lease is not None and lease.why is Why.HAND else ""
+    stopping = run.stage is RunStage.STOPPING or by_hand != ""
+    stage = outcome(code, oom=oom, stopping=stopping, overdue=overdue)
+    done, cells, word = progress_of(said)
+    return replace(
+        run, stage=stage, exit_code=code, ended_at=at, cells_done=done, cells=cells,
+        message=message_of(stage, word, run.message or by_hand),
+    )
+
+
+def cancelled(run: Run, why: str, *, at: datetime) -> Run:
     """The run as a cancel leaves it: out of the line, or to be stopped; an ended one as it is."""
     if run.done:
         return run
-    text = f"cancelled by {by}"
     if run.stage is RunStage.WAITING:
-        return replace(run, stage=RunStage.CANCELLED, ended_at=at, message=text)
-    return replace(run, stage=RunStage.STOPPING, message=text)
+        return replace(run, stage=RunStage.CANCELLED, ended_at=at, message=why)
+    return replace(run, stage=RunStage.STOPPING, message=why)
 
 
-def vanished(run: Run, cause: str, *, at: datetime, wanted: bool) -> Run:
-    """A run without a container: cancelled where that was `wanted`, else lost, with the cause."""
-    stage = RunStage.CANCELLED if wanted or run.stage is RunStage.STOPPING else RunStage.LOST
-    text = run.message or f"its container disappeared: {cause}"
-    return replace(run, stage=stage, ended_at=at, message=text)
+def vanished(run: Run, lease: Lease, *, at: datetime) -> Run:
+    """A run whose lease is over, without a container and without a word of how that ended.
+
+    Cancelled where somebody wanted that, in the line again where it gave way, else lost.
+    """
+    if run.stage is RunStage.STOPPING:
+        return replace(run, stage=RunStage.CANCELLED, ended_at=at)
+    if lease.stage is Stage.WITHDRAWN or lease.why is Why.HAND:
+        return replace(run, stage=RunStage.CANCELLED, ended_at=at, message=lease.cause)
+    if gives_way(run, lease):
+        return again(run, lease.cause)
+    text = f"its container disappeared: {lease.cause}"
+    return replace(run, stage=RunStage.LOST, ended_at=at, message=text)
 
 
 def not_started(run: Run, why: str, *, at: datetime) -> Run:
@@ -342,8 +288,3 @@ def _inside_home(cwd: str) -> str:
     if path.is_absolute() or ".." in path.parts:
         raise BadInput("The folder {cwd} is not inside the home.", reason="path", cwd=cwd)
     return str(path) if cwd else ""
-
-
-def _commit(notebook: Mapping[str, Any]) -> str:
-    found = _mapping(_mapping(notebook.get("metadata")).get("madang")).get("commit")
-    return found[:_COMMIT_MOST] if isinstance(found, str) else ""

@@ -30,6 +30,17 @@ def refused(path: Path | None = None) -> str:
     return caught.value.message
 
 
+@pytest.mark.parametrize(("seconds", "good"), [(0, True), (599, False), (600, True), (-1, False)])
+def test_servers_without_a_slice_are_not_stopped_before_their_activity_is_told(
+    tmp_path: Path, seconds: int, *, good: bool
+) -> None:
+    file = write(tmp_path, f"cpu_idle = {seconds}\n")
+    if good:
+        assert load(file).cpu_idle == seconds
+    else:
+        assert "cpu_idle" in refused(file)
+
+
 def test_without_anything_there_are_defaults() -> None:
     found = load()
     assert (found.port, found.bind, found.name) == (8000, "127.0.0.1", "madang")

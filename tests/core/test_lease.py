@@ -11,7 +11,8 @@ from hub.core import lease as core
 from hub.core import nouns, policy
 from hub.core.lease import Ended, Granted, Observed, Stage, State
 from hub.errors import IllegalStep
-from tests.core.world import LIMITS, World, storm
+from tests.core.storms import storm
+from tests.core.world import LIMITS, World
 
 EFFORT: dict[str, Any] = {
     "deadline": None, "suppress_health_check": list(HealthCheck), "database": None,
@@ -42,7 +43,7 @@ def an_end_is_a_release(patch: pytest.MonkeyPatch) -> None:
         lease = after.leases.get(event.id)
         if lease is None or lease.stage is not Stage.DRAINING:
             return after, effects
-        return core._with(after, replace(lease, stage=Stage.RELEASED)), effects
+        return after.having(replace(lease, stage=Stage.RELEASED)), effects
 
     patch.setattr(core, "_STEPS", {**core._STEPS, Ended: ended})
 
@@ -90,14 +91,14 @@ def orphans_may_stay(patch: pytest.MonkeyPatch) -> None:
 
 
 def busy_slices_are_given_away(patch: pytest.MonkeyPatch) -> None:
-    def grants(state: State, now: datetime) -> tuple[Granted, ...]:
+    def grants(state: State, *_: object) -> list[Granted]:
         line = state.waiting()
-        return tuple(
+        return [
             Granted(x.id, k) for x, k in zip(line, state.slices, strict=False)
             if k.profile == x.request.profile
-        )
+        ]
 
-    patch.setattr(policy, "grants", grants)
+    patch.setattr(policy, "_grants", grants)
 
 
 @pytest.mark.parametrize("plant", [

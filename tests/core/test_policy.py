@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core import policy
+from hub.core import forecast, policy, sizes
 from hub.core.lease import Asked, Ended, Kind, Observed, Request, Started, State, check, step
 from hub.core.mig import Slice, SliceKey
-from hub.core.policy import Offer
+from hub.core.sizes import Offer
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
@@ -40,7 +40,7 @@ def give(state: State) -> State:
 def test_the_oldest_request_goes_first_whatever_the_order_of_arrival() -> None:
     state = line(card("1g.5gb"), ("b", "1g.5gb", 2), ("a", "1g.5gb", 5), ("c", "1g.5gb", 1))
     assert [x.id for x in policy.grants(state, NOW)] == ["c"]
-    assert [policy.place(give(state), x).position for x in "ba"] == [1, 2]  # type: ignore[union-attr]
+    assert [forecast.place(give(state), x, NOW).position for x in "ba"] == [1, 2]  # type: ignore[union-attr]
 
 
 def test_ties_are_broken_by_id_so_that_every_process_sees_one_order() -> None:
@@ -92,21 +92,20 @@ def test_the_place_in_the_line() -> None:
     slices = card("1g.5gb", "1g.5gb", "2g.10gb")
     asked = [(x, "1g.5gb", i) for i, x in enumerate("abcd")] + [("e", "2g.10gb", 9)]
     state = give(line(slices, *asked, ("f", "2g.10gb", 10)))
-    here = policy.place(state, "d")
+    here = forecast.place(state, "d", NOW)
     assert here is not None
     assert (here.position, here.total, here.held, here.profile) == (2, 2, 2, "1g.5gb")
-    assert here.first_holder_since == NOW
-    last = policy.place(state, "f")
+    last = forecast.place(state, "f", NOW)
     assert last is not None
     assert (last.position, last.total, last.held) == (1, 1, 1)
-    assert policy.place(state, "a") is None
-    assert policy.place(state, "nobody") is None
+    assert forecast.place(state, "a", NOW) is None
+    assert forecast.place(state, "nobody", NOW) is None
 
 
 def test_offers_are_by_size_with_what_is_free() -> None:
     slices = (*card("3g.20gb", "1g.5gb", "1g.5gb"), *card("1g.5gb", gpu="GPU-2"))
     state = give(line(slices, ("a", "1g.5gb", 0), ("b", "3g.20gb", 0), ("c", "3g.20gb", 1)))
-    assert policy.offers(state) == (
+    assert sizes.offers(state) == (
         Offer("1g.5gb", "A100", 1, 1, 4864, total=3, free=2, waiting=0),
         Offer("3g.20gb", "A100", 3, 4, 19968, total=1, free=0, waiting=1),
     )
@@ -115,4 +114,4 @@ def test_offers_are_by_size_with_what_is_free() -> None:
 def test_a_size_that_is_seen_no_more_is_not_offered() -> None:
     state = line(card("1g.5gb", "2g.10gb"))
     state, _ = step(state, Observed(NOW, card("1g.5gb"), {}), NOW)
-    assert [x.profile for x in policy.offers(state)] == ["1g.5gb"]
+    assert [x.profile for x in sizes.offers(state)] == ["1g.5gb"]

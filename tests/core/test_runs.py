@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -5,20 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.core.notebook import Parameter, check_notebook, check_parameters, parameters_of
+from hub.core.nouns import Kind, Lease, Request, Stage, Why
 from hub.core.runs import (
     DONE,
     EXITS,
-    Parameter,
     RunStage,
     Submission,
-    check_notebook,
-    check_parameters,
+    again,
+    cancelled,
     check_share,
+    ended,
+    gives_way,
     message_of,
     new_run,
     outcome,
-    parameters_of,
     progress_of,
+    running,
+    starting,
+    vanished,
 )
 from hub.errors import BadInput, Refusal
 
@@ -43,6 +49,7 @@ def notebook(*cells: Any, **rest: Any) -> dict[str, Any]:
     (138, False, False, S.KERNEL_DIED),
     (137, True, False, S.OUT_OF_MEMORY),
     (137, False, False, S.LOST),
+    (143, False, False, S.LOST),
     (138, True, False, S.OUT_OF_MEMORY),
     (99, False, False, S.FAILED),
     (-1, False, False, S.FAILED),
@@ -244,3 +251,96 @@ def test_the_one_line_for_people() -> None:
     assert message_of(S.CANCELLED, "said", "") == "said"
     assert "memory" in message_of(S.OUT_OF_MEMORY, "said", "")
     assert "outside" in message_of(S.LOST, "said", "")
+
+
+# ---- attempts -----------------------------------------------------------------------------------
+
+
+def lease(**rest: Any) -> Lease:
+    asked = Request("ab12", "kim", Kind.RUN, "ab12", "1g.5gb", "i", NOW)
+    return Lease(asked, **{"stage": Stage.DRAINING, "cause": "needed elsewhere", **rest})
+
+
+PREEMPTED, BY_HAND = lease(why=Why.PREEMPTED), lease(why=Why.HAND, cause="ended by op")
+
+
+def test_each_attempt_has_a_lease_of_its_own() -> None:
+    run = made()
+    assert (run.attempt, run.lease_id, run.former_lease) == (1, "ab12", "")
+    second = again(replace(run, stage=S.RUNNING, started_at=NOW, cells=9, cells_done=4), "why")
+    assert (second.attempt, second.lease_id, second.former_lease) == (2, "ab12-2", "ab12")
+    assert (second.stage, second.started_at, second.cells_done) == (S.WAITING, None, 0)
+    assert second.asked_at == run.asked_at
+    assert (again(second, "").lease_id, again(second, "").former_lease) == ("ab12-3", "ab12-2")
+
+
+@pytest.mark.parametrize(("why", "stage", "gives"), [
+    (None, S.RUNNING, False), (Why.HAND, S.RUNNING, False), (Why.PREEMPTED, S.RUNNING, True),
+    (Why.RESERVED, S.RUNNING, True), (Why.PREEMPTED, S.STOPPING, False),
+    (Why.PREEMPTED, S.STARTING, True), (Why.PREEMPTED, S.WAITING, True),
+])
+def test_who_gives_way(*, why: Why | None, stage: RunStage, gives: bool) -> None:
+    assert gives_way(made_at(stage), lease(why=why)) is gives
+    assert not gives_way(made_at(stage), None)
+
+
+def made_at(stage: RunStage, **rest: Any) -> Any:
+    return replace(made(), stage=stage, **rest)
+
+
+@given(
+    code=st.integers(-1, 300), oom=st.booleans(), overdue=st.booleans(),
+    why=st.sampled_from([None, *Why]), stage=st.sampled_from([S.STARTING, S.RUNNING, S.STOPPING]),
+)
+def test_an_end_is_an_end_or_another_attempt(
+    *, code: int, oom: bool, overdue: bool, why: Why | None, stage: RunStage
+) -> None:
+    after = ended(
+        made_at(stage), code, "madang: succeeded 3 cells", lease(why=why), at=NOW, oom=oom,
+        overdue=overdue,
+    )
+    if after.done:
+        assert (after.attempt, after.exit_code, after.ended_at) == (1, code, NOW)
+        return
+    assert (after.stage, after.attempt, after.exit_code) == (S.WAITING, 2, None)
+    assert why not in (None, Why.HAND)
+    assert stage is not S.STOPPING
+    assert not overdue
+    assert code in (75, 137, 143)
+    assert after.message == "needed elsewhere; it waits again"
+
+
+def test_a_lease_that_a_hand_ended_is_a_cancel() -> None:
+    done = ended(made_at(S.RUNNING), 75, "", BY_HAND, at=NOW, oom=False, overdue=False)
+    assert (done.stage, done.message) == (S.CANCELLED, "ended by op")
+    done = ended(made_at(S.RUNNING), 0, "madang: succeeded 3 cells", BY_HAND, at=NOW, oom=False,
+                 overdue=False)
+    assert done.stage is S.SUCCEEDED
+
+
+def test_one_that_vanished() -> None:
+    run = made_at(S.RUNNING)
+    assert vanished(run, PREEMPTED, at=NOW).attempt == 2
+    lost = vanished(replace(run, message="old"), lease(cause="its container is gone"), at=NOW)
+    assert (lost.stage, lost.message) == (
+        S.LOST, "its container disappeared: its container is gone"
+    )
+    for over in (BY_HAND, lease(stage=Stage.WITHDRAWN, cause="ended by op")):
+        gone = vanished(run, over, at=NOW)
+        assert (gone.stage, gone.message) == (S.CANCELLED, "ended by op")
+    stopped = cancelled(run, "cancelled by kim", at=NOW)
+    assert stopped.stage is S.STOPPING
+    assert vanished(stopped, PREEMPTED, at=NOW).message == "cancelled by kim"
+
+
+def test_a_late_word_of_an_earlier_attempt_moves_nothing() -> None:
+    granted = lease(stage=Stage.GRANTED)
+    begun = starting(made(), granted)
+    assert begun.stage is S.STARTING
+    assert running(begun, 1, at=NOW).started_at == NOW
+    second = again(begun, "needed")
+    assert starting(second, granted) == second
+    assert running(second, 1, at=NOW) == second
+    done = made_at(S.CANCELLED)
+    for same in (running(done, 1, at=NOW), starting(done, granted), cancelled(done, "", at=NOW)):
+        assert same == done

@@ -1,0 +1,93 @@
+"""A reservation out of what somebody wants, checked against everything that is promised already."""
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from hub.core.hours import next_window
+from hub.core.nouns import Lease, Stage, State
+from hub.core.rules import House, Reservation
+from hub.core.sizes import check_profile
+from hub.core.timetable import check, parse_when
+from hub.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What somebody wants to reserve, as typed: hours of the week, or one beginning and one end.
+
+    Times are local in `zone`; see `hub.core.when.parse_when`.
+    """
+
+    group: str
+    profile: str
+    count: int
+    zone: str
+    note: str = ""
+    days: tuple[str, ...] = ()
+    start: str = ""
+    end: str = ""
+    first: str = ""
+    last: str = ""
+    begins: str = ""
+    ends: str = ""
+
+
+def reservation_of(
+    state: State, wanted: Wanted, groups: Collection[str], *, id: str, by: str, now: datetime
+) -> Reservation:
+    """The reservation, if it can be kept.
+
+    Raises:
+        BadInput: nobody is in the group; the times cannot be; there are no such slices; or, with
+            reason "reservation-conflict" and status 409, others stand in the way.
+        Unavailable: no card has been seen yet.
+    """
+    if wanted.group not in groups:
+        raise BadInput(
+            "There is no group {group}. The groups here: {groups}.", reason="group",
+            group=repr(wanted.group[:64]), groups=", ".join(sorted(groups)) or "-",
+        )
+    when = parse_when(
+        days=wanted.days, start=wanted.start, end=wanted.end, first=wanted.first, last=wanted.last,
+        begins=wanted.begins, ends=wanted.ends, zone=wanted.zone, now=now,
+    )
+    made = Reservation(
+        id, wanted.group, wanted.profile, wanted.count, when, wanted.zone.strip(), by, now,
+        wanted.note.strip(),
+    )
+    totals = Counter(
+        k.profile for k, s in state.slices.items() if s.present and not s.blocked
+    )
+    if not totals:
+        check_profile(state, wanted.profile)
+    house = state.house
+    check(made, house.reservations.values(), totals, busy(state, made, now), now, house.rules)
+    return made
+
+
+def busy(state: State, made: Reservation, now: datetime) -> list[datetime]:
+    """For each slice of the profile that an outsider holds, until when it is promised."""
+    return [
+        max(lease.promised or now, now) for key, lease in state.held().items()
+        if key.profile == made.profile and _outside(state.house, lease, made, now)
+    ]
+
+
+def _outside(house: House, lease: Lease, made: Reservation, now: datetime) -> bool:
+    if made.group in (lease.request.group, *lease.request.member_of):
+        return False
+    if lease.stage is Stage.DRAINING:
+        return False
+    other = house.reservations.get(lease.reservation)
+    window = next_window(other, now) if other else None
+    if window is None or window.begins > now:
+        return True
+    # counted with its own reservation, as long as that lasts
+    return (lease.promised or now) + house.rules.margin > window.ends
+
+
+def without_old(house: House, now: datetime, keep: timedelta) -> dict[str, Reservation]:
+    """The reservations without those whose last hours were over `keep` ago."""
+    return {k: x for k, x in house.reservations.items() if next_window(x, now - keep) is not None}
