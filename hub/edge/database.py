@@ -3,6 +3,8 @@
 Only `hub.edge.store` imports this.
 """
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +26,7 @@ from sqlalchemy.exc import (
 from hub.errors import BadInput, Unavailable
 
 WAIT = 30  # seconds that a writer waits for the one before it
+_POLL = 0.0005  # seconds between two tries of a writer on SQLite
 _LOCK = 0x6D6164616E67  # "madang": the advisory lock of writers, and of migrations
 
 
@@ -34,6 +37,10 @@ class Database:
         self._engine = _engine(url)
         at = self._engine.url
         self.file = Path(str(at.database)) if at.get_backend_name() == "sqlite" else None
+        # never for a writer: its snapshot would be taken while it still waits for the lock
+        level = {} if self.file else {"isolation_level": "REPEATABLE READ"}
+        self._read = self._engine.execution_options(**level)
+        self._write = self._engine.execution_options(madang_write=True)
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -46,11 +53,7 @@ class Database:
         Raises:
             Unavailable: the database is gone, locked, full or not upgraded; nothing was changed.
         """
-        options: dict[str, Any] = {"madang_write": write}
-        if self.file is None and not write:
-            # never for a writer: its snapshot would be taken while it still waits for the lock
-            options["isolation_level"] = "REPEATABLE READ"
-        with _told(), self._engine.connect().execution_options(**options) as c, c.begin():
+        with told(), (self._write if write else self._read).connect() as c, c.begin():
             if self.file is None and write:
                 c.exec_driver_sql(f"SET LOCAL lock_timeout = '{WAIT}s'")
                 c.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
@@ -60,7 +63,7 @@ class Database:
     def plain(self) -> Iterator[sa.Connection]:
         """A connection outside any transaction, for what SQLite does not do inside one."""
         options = {"isolation_level": "AUTOCOMMIT"}
-        with _told(), self._engine.connect().execution_options(**options) as c:
+        with told(), self._engine.connect().execution_options(**options) as c:
             yield c
 
 
@@ -101,8 +104,33 @@ def _sqlite_connected(connection: Any, _record: object) -> None:
 
 def _sqlite_begin(c: sa.Connection) -> None:
     options = c.get_execution_options()
-    if options.get("isolation_level") != "AUTOCOMMIT":
-        c.exec_driver_sql("BEGIN IMMEDIATE" if options.get("madang_write") else "BEGIN")
+    if options.get("madang_write"):
+        _sqlite_lock(c)
+    elif options.get("isolation_level") != "AUTOCOMMIT":
+        c.exec_driver_sql("BEGIN")
+
+
+def _sqlite_lock(c: sa.Connection) -> None:
+    """Begin as the only writer. SQLite's own waiting sleeps longer each time, up to 0.1 s.
+
+    Of two busy processes one was left waiting so for more than a second.
+    """
+    raw: Any = c.connection.driver_connection
+    raw.execute("PRAGMA busy_timeout=0")
+    try:
+        end = time.monotonic() + WAIT
+        while time.monotonic() < end:
+            try:
+                raw.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as e:
+                if e.sqlite_errorname != "SQLITE_BUSY":
+                    break
+            else:
+                return
+            time.sleep(_POLL)
+        c.exec_driver_sql("BEGIN IMMEDIATE")  # fails as the others do: in SQLAlchemy's words
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={int(WAIT * 1000)}")
 
 
 # ---- failures ------------------------------------------------------------------------------------
@@ -134,7 +162,7 @@ _MEANS = {
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """Failures of the database as `Unavailable`; faults of ours (SQL, values) as they are."""
     try:
         yield

@@ -1,7 +1,7 @@
 """Homes: what students keep. Made once, whole or not at all, and then never touched inside.
 
 A student owns everything below the top folder, and may have put a symbolic link anywhere: root
-goes in there only to count bytes, and by descriptors that follow no link.
+does not go in there.
 """
 
 import errno
@@ -70,24 +70,6 @@ class Homes:
         while not place.exists():
             place = place.parent
         return shutil.disk_usage(place).free // 2**20
-
-    def usage(self, user: str) -> int:
-        """Bytes that the student's home takes on the disk; 0 without a home."""
-        if not self.path(user).is_dir():
-            return 0
-        seen: set[int] = set()
-        total = 0
-        # fwalk looks at descriptors: a folder swapped for a link meanwhile is not followed
-        for _, folders, files, fd in os.fwalk(self.path(user), onerror=lambda _: None):
-            for name in (*folders, *files):
-                try:
-                    found = os.stat(name, dir_fd=fd, follow_symlinks=False)
-                except OSError:
-                    continue
-                if found.st_ino not in seen:  # a hard link counts once
-                    seen.add(found.st_ino)
-                    total += found.st_blocks * 512
-        return total
 
     def _parents(self) -> None:
         self.data.mkdir(mode=_TRAVERSE, parents=True, exist_ok=True)

@@ -1,11 +1,10 @@
 """JupyterHub's REST API (6.1), with a service's token.
 
-Needs the scopes `list:users`, `read:servers`, `start:servers`, `delete:servers`; for people also
-`admin:users`, `read:users:groups`, `admin:groups`.
+Needs the scopes `list:users`, `read:servers`, `start:servers`, `delete:servers`.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from threading import Lock
@@ -93,42 +92,6 @@ class HubApi:
         if answer.status_code != HTTPStatus.NOT_FOUND:
             _check(answer)
 
-    # ---- people ----------------------------------------------------------------------------
-
-    def ensure_user(
-        self, name: str, *, groups: Iterable[str] | None = None, admin: bool = False
-    ) -> None:
-        """The hub knows the person, as an admin or not, and in just these groups (None: as is).
-
-        Raises:
-            BadInput: not a name that the hub takes. Unavailable, Unknown: as `start_server`.
-        """
-        # the list's address checks the name, the person's own address takes any
-        answer = self._ask("POST", "/users", json={"usernames": [name], "admin": admin})
-        if answer.status_code == HTTPStatus.CONFLICT:
-            found = _check(self._ask("GET", _user(name))).json()
-            if found.get("admin", False) != admin:
-                _check(self._ask("PATCH", _user(name), json={"admin": admin}))
-        else:
-            _check(answer)
-        if groups is not None:
-            self.set_groups(name, groups)
-
-    def set_groups(self, user: str, groups: Iterable[str]) -> None:
-        """The person is in just these groups; those that do not exist are made.
-
-        Raises: as `start_server`.
-        """
-        wanted = set(groups)
-        has = set(_check(self._ask("GET", _user(user))).json().get("groups", []))
-        for group in sorted(wanted - has):
-            made = self._ask("POST", f"/groups/{quote(group, safe='')}", json={})
-            if made.status_code != HTTPStatus.CONFLICT:
-                _check(made)
-            _check(self._ask("POST", _members(group), json={"users": [user]}))
-        for group in sorted(has - wanted):
-            _check(self._ask("DELETE", _members(group), json={"users": [user]}))
-
     # ---- inside ----------------------------------------------------------------------------
 
     def _servers(self) -> list[Server]:
@@ -200,7 +163,3 @@ def _user(name: str) -> str:
 
 def _server(user: str, server: str) -> str:
     return f"{_user(user)}/servers/{quote(server, safe='')}" if server else f"{_user(user)}/server"
-
-
-def _members(group: str) -> str:
-    return f"/groups/{quote(group, safe='')}/users"

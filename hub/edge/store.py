@@ -2,53 +2,49 @@
 
 SQLite: WAL, BEGIN IMMEDIATE, `synchronous=FULL`: with NORMAL a power cut takes back commits that
 somebody was already told of (a run accepted, then unheard of); the price is one fsync per change.
-PostgreSQL: one advisory lock per transaction. A write reads the state first and writes only what
-changed, so a tick that changes nothing writes nothing.
+PostgreSQL: one advisory lock per transaction. A write writes only what changed, so a tick that
+changes nothing writes nothing. The state is kept in memory and read again only where another
+process has changed it (`states`); its mappings are shared by all, so nobody may change them.
 """
 
-import fcntl
-import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from functools import cache, cached_property
-from pathlib import Path
-from typing import Any
+from datetime import datetime
+from functools import cached_property
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy.exc import IntegrityError
 
-from hub.core.lease import Lease, Limits, Stage, State
+from hub.core.nouns import Lease, Limits, Stage, State
 from hub.core.roster import Member, Role
+from hub.core.rules import House, Rules
 from hub.core.runs import DONE, Run, RunStage
-from hub.edge import tables
-from hub.edge.database import WAIT, Database
-from hub.errors import IllegalStep, Unavailable
+from hub.edge import rows, states, tables
+from hub.edge.database import Database, told
+from hub.edge.schema import Schema
+from hub.edge.states import Kept
+from hub.edge.writing import Batch, Turns
 
-_LIVE = [str(x) for x in Stage if x not in (Stage.RELEASED, Stage.WITHDRAWN)]
 _NOT_DONE = [str(x) for x in RunStage if x not in DONE]
-# a slice or an owner must be given up in the table before the next one takes it: a unique index
-# looks after every row, not at the end
-_ORDER = {
-    Stage.RELEASED: 0, Stage.WITHDRAWN: 0, Stage.DRAINING: 1, Stage.QUARANTINED: 1,
-}
 
 
 @dataclass
 class Unit:
     """One write transaction. Assign `state`; what differs from what was read is written at the end.
 
-    `runs`: runs that are not done, by id; read when first asked for.
+    `runs`: runs that are not done, by id; `members`: the roster. Read when first asked for.
     """
 
     state: State
     load_runs: Callable[[], dict[str, Run]]
+    load_members: Callable[[], tuple[Member, ...]]
     changed_runs: dict[str, Run | None] = field(default_factory=dict)
+
+    @cached_property
+    def members(self) -> tuple[Member, ...]:
+        """The roster, by group and name."""
+        return self.load_members()
 
     @cached_property
     def runs(self) -> dict[str, Run]:
@@ -73,123 +69,66 @@ class Store:
     or not upgraded; nothing was changed then.
     """
 
-    def __init__(self, url: str, *, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
-        self._limits = limits
+    def __init__(
+        self, url: str, *, limits: Limits = Limits(), rules: Rules = Rules(),  # noqa: B008 - frozen
+    ) -> None:
+        self._bare = State(limits=limits, house=House(rules))
         self._database = Database(url)
+        self._schema = Schema(self._database)
         self._file = self._database.file
-        # threads of this process queue here: SQLite's own waiting is a poll that starves some
-        self._turn = threading.Lock()
-        self._writer: int | None = None
+        self._turns = Turns()
+        self._batch: Batch | None = None
+        self._patience = 0.0
+        self._loading = threading.Lock()
+        self._kept: Kept | None = None
+        self._members: tuple[str, tuple[Member, ...]] = ("", ())
 
     def close(self) -> None:
         """Let go of every connection."""
         self._database.close()
 
-    # ---- the schema ----------------------------------------------------------------------------
-
     def current(self) -> bool:
         """Whether the schema is the one that this code needs."""
-        if self._file and not self._file.exists():
-            return False
-        with self._database.begin() as c:
-            return _revision(c) == _head()
+        return self._schema.current()
 
     def upgrade(self) -> None:
         """Bring the schema up to date; any number of processes may do so at once.
 
         A SQLite file that holds something is copied to `<file>.before-<revision>` first.
         """
-        try:
-            with self._alone():
-                self._create_file()
-                with self._database.begin(write=True) as c:
-                    self._migrate(c)
-        except OSError as e:
-            raise Unavailable(
-                "The database cannot be made ready: {error}.", reason="database", error=e
-            ) from e
-
-    def _migrate(self, c: sa.Connection) -> None:
-        found = _revision(c)
-        if found == _head():
-            return
-        if found and self._file:
-            self._copy(Path(f"{self._file}.before-{_head()}"))
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-        config.attributes["connection"] = c
-        command.upgrade(config, "head")
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One process at a time makes or changes the SQLite file; PostgreSQL's lock does it there.
-
-        The folder is locked, not the file: to open and close the database file beside SQLite would
-        drop the locks that SQLite itself holds on it in this process.
-        """
-        if self._file is None:
-            yield
-            return
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        folder = os.open(self._file.parent, os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(folder)
-
-    def _create_file(self) -> None:
-        if self._file is None:
-            return
-        if not self._file.exists():
-            os.close(os.open(self._file, os.O_CREAT | os.O_WRONLY, 0o600))
-        # kept in the file; asked for here only, because the change fails at once where others write
-        with self._database.plain() as c:
-            mode = c.exec_driver_sql("PRAGMA journal_mode=WAL").scalar()
-        if mode != "wal":
-            raise Unavailable(
-                "SQLite cannot be shared on this file system ({path}); put the data folder on a "
-                "local disk.", reason="database", path=self._file,
-            )
-
-    def _copy(self, target: Path) -> None:
-        # SQLite's own copy: a plain one would miss what is still in the -wal file
-        part = target.with_name(target.name + ".part")
-        part.unlink(missing_ok=True)
-        os.close(os.open(part, os.O_CREAT | os.O_WRONLY, 0o600))
-        try:
-            with self._database.plain() as c:
-                c.exec_driver_sql("VACUUM INTO ?", (str(part),))
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+        self._schema.upgrade()
 
     # ---- leases and slices ---------------------------------------------------------------------
 
     @contextmanager
-    def write(self) -> Iterator[Unit]:
+    def write(self, *, alone: bool = False) -> Iterator[Unit]:
         """One write transaction; nobody else writes during it. An exception rolls it back.
+
+        What is written is on the disk when it is left. Threads that come at the same time share a
+        commit; `alone` shares it with nobody: for what takes long.
 
         Raises:
             IllegalStep: the new state would give a slice twice or an owner two open requests.
             RuntimeError: called inside another `write` of the same thread.
         """
-        with self._my_turn(), self._database.begin(write=True) as c:
-            before = self._load(c)
-            unit = Unit(before, lambda: _runs(c))
+        with self._writing(alone=alone) as batch:
+            c, roster = batch.connection, batch.before.version.roster
+            unit = Unit(batch.state, lambda: _runs(c), lambda: self._roster(c, roster))
             yield unit
-            _save(c, before, unit)
+            batch.put(unit.state, lambda c: _save_runs(c, unit.changed_runs))
 
     def read(self) -> State:
-        """The state as last written; waits for nobody."""
+        """The state as last written; waits for nobody who writes."""
+        # taken before the transaction begins, so it is never newer than what that sees
+        known = self._kept
         with self._database.begin() as c:
-            return self._load(c)
+            return self._look(c, known).state
 
     def lease(self, id: str) -> Lease | None:
         """A request or lease by its id, also an ended one."""
         with self._database.begin() as c:
-            row = c.execute(_LEASES.where(tables.leases.c.id == id)).mappings().one_or_none()
-        return None if row is None else tables.lease_of(row)
+            row = c.execute(_LEASES.where(tables.leases.c.id == id)).one_or_none()
+        return None if row is None else rows.lease_of(row)
 
     def leases(self, *, limit: int = 100, user: str | None = None) -> list[Lease]:
         """Requests and leases, newest first, ended ones too."""
@@ -197,7 +136,19 @@ class Store:
         wanted = _LEASES.order_by(at.asked_at.desc(), at.id.desc()).limit(limit)
         wanted = wanted if user is None else wanted.where(at.user == user)
         with self._database.begin() as c:
-            return [tables.lease_of(x) for x in c.execute(wanted).mappings()]
+            return [rows.lease_of(x) for x in c.execute(wanted)]
+
+    def leases_between(
+        self, begin: datetime, end: datetime, *, user: str | None = None
+    ) -> list[Lease]:
+        """Leases that held a slice at some time in [begin, end), first granted first."""
+        at = tables.leases.c
+        # two short indexes instead of one long scan: of those that hold there are few
+        held = sa.or_(at.stage.in_(_HELD), at.draining_at > begin)
+        wanted = _LEASES.where(held, at.granted_at < end).order_by(at.granted_at, at.id)
+        wanted = wanted if user is None else wanted.where(at.user == user)
+        with self._database.begin() as c:
+            return [rows.lease_of(x) for x in c.execute(wanted)]
 
     # ---- runs ----------------------------------------------------------------------------------
 
@@ -206,11 +157,11 @@ class Store:
         at = tables.runs.c.id
         with self._database.begin() as c:
             among = _RUNS if user is None else _RUNS.where(tables.runs.c.user == user)
-            rows = c.execute(among.where(at == id_or_prefix)).mappings().all()
-            if not rows and id_or_prefix:
+            found = c.execute(among.where(at == id_or_prefix)).mappings().all()
+            if not found and id_or_prefix:
                 like = among.where(at.startswith(id_or_prefix, autoescape=True))
-                rows = c.execute(like.limit(2)).mappings().all()
-        return tables.run_of(rows[0]) if len(rows) == 1 else None
+                found = c.execute(like.limit(2)).mappings().all()
+        return rows.run_of(found[0]) if len(found) == 1 else None
 
     def runs(
         self, *, user: str | None, limit: int = 100, stages: Collection[RunStage] | None = None
@@ -222,110 +173,126 @@ class Store:
         if stages is not None:
             wanted = wanted.where(at.stage.in_([str(x) for x in stages]))
         with self._database.begin() as c:
-            return [tables.run_of(x) for x in c.execute(wanted).mappings()]
+            return [rows.run_of(x) for x in c.execute(wanted).mappings()]
 
     # ---- the roster ----------------------------------------------------------------------------
 
     def members(self) -> list[Member]:
         """The roster, by group and name."""
-        at = tables.members.c
         with self._database.begin() as c:
-            rows = c.execute(sa.select(at.name, at.group, at.role)).all()
-        # sorted here: the two databases collate Korean differently
-        found = [Member(name, group, Role(role)) for name, group, role in rows]
-        return sorted(found, key=lambda x: (x.group, x.name))
+            return list(self._roster(c, states.version(c).roster))
 
     def set_members(self, members: Iterable[Member]) -> None:
         """Replace the whole roster."""
-        rows = [asdict(x) | {"role": str(x.role)} for x in members]
-        with self._my_turn(), self._database.begin(write=True) as c:
+        new = [asdict(x) | {"role": str(x.role)} for x in members]
+
+        def replace(c: sa.Connection) -> None:
             c.execute(sa.delete(tables.members))
-            if rows:
-                c.execute(sa.insert(tables.members), rows)
+            if new:
+                c.execute(sa.insert(tables.members), new)
+
+        with self._writing(alone=True) as batch:
+            batch.put(batch.state, replace, roster=True)
+
+    def _roster(self, c: sa.Connection, name: str) -> tuple[Member, ...]:
+        known, found = self._members
+        if name != known:
+            found = _members(c)
+            self._members = (name, found)
+        return found
 
     # ---- transactions --------------------------------------------------------------------------
 
     @contextmanager
-    def _my_turn(self) -> Iterator[None]:
-        if self._writer == threading.get_ident():
+    def _writing(self, *, alone: bool) -> Iterator[Batch]:
+        if self._turns.mine():
             raise RuntimeError("write() inside write(): the inner one would wait for the outer one")
-        if not self._turn.acquire(timeout=WAIT):
-            raise Unavailable("The database is busy; try again in a moment.", reason="busy")
-        self._writer = threading.get_ident()
         try:
-            yield
+            self._turns.take()
+            batch = self._join(alone=alone)
+            with told():
+                yield batch
+        except BaseException as e:
+            if self._turns.mine() and not self._hand_on(alone=alone):
+                self._end(e)
+            raise
+        if self._hand_on(alone=alone):
+            batch.wait()
+        else:
+            self._end()
+
+    def _join(self, *, alone: bool) -> Batch:
+        """The transaction that the one before has left open, or a new one."""
+        batch = self._batch
+        if batch is not None and batch.open and not alone:
+            return batch
+        with suppress(Exception):  # told to those who wait for it
+            self._commit()
+        known = self._kept
+        batch = Batch(self._database, lambda c: self._look(c, known), self._patience)
+        self._batch = batch
+        return batch
+
+    def _hand_on(self, *, alone: bool) -> bool:
+        """Whether somebody waits, who has the turn now and goes on with the transaction."""
+        batch = self._batch
+        may = batch is not None and batch.open and not batch.empty and not alone
+        return may and self._turns.hand_on()
+
+    def _end(self, error: BaseException | None = None) -> None:
+        """End the transaction, then the turn; after an error of one, for the others in it."""
+        try:
+            if error is None:
+                self._commit()
+            elif self._batch is not None and not self._batch.empty:
+                with suppress(Exception):  # told to those who wait for it
+                    self._commit()
+            elif self._batch is not None:
+                self._batch.undo(error)
         finally:
-            self._writer = None
-            self._turn.release()
+            self._batch = None
+            self._turns.end()
 
-    def _load(self, c: sa.Connection) -> State:
-        live = _LEASES.where(tables.leases.c.stage.in_(_LIVE))
-        found = [tables.lease_of(x) for x in c.execute(live).mappings().all()]
-        seen = [tables.slice_of(x) for x in c.execute(_SLICES).all()]
-        return State({s.key: s for s in seen}, {x.id: x for x in found}, self._limits)
+    def _commit(self) -> None:
+        batch, self._batch = self._batch, None
+        if batch is not None:
+            self._kept = batch.commit()
+            self._patience = batch.patience
+
+    def _look(self, c: sa.Connection, known: Kept | None) -> Kept:
+        """The state that `c` sees; many who find an old one kept have it brought up once."""
+        at = states.version(c)
+        if known is not None and known.name == at.trail[0]:
+            return known
+        with self._loading:
+            newest = self._kept
+            found = states.load(c, at, self._bare, newest, known)
+            # a reader whose transaction began long ago does not put the old state back
+            if newest is None or at.trail[0] not in newest.version.trail:
+                self._kept = found
+        return found
 
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
-_SLICES = sa.select(tables.slices)
+_HELD = [str(Stage.GRANTED), str(Stage.RUNNING)]
 _LEASES = sa.select(tables.leases)
 _RUNS = sa.select(tables.runs)
 
 
-def _revision(c: sa.Connection) -> str | None:
-    return MigrationContext.configure(c).get_current_revision()
-
-
-@cache
-def _head() -> str:
-    return str(ScriptDirectory(str(_MIGRATIONS)).get_current_head())
+def _members(c: sa.Connection) -> tuple[Member, ...]:
+    at = tables.members.c
+    all_rows = c.execute(sa.select(at.name, at.group, at.role)).all()
+    found = [Member(name, group, Role(role)) for name, group, role in all_rows]
+    # sorted here: the two databases collate Korean differently
+    return tuple(sorted(found, key=lambda x: (x.group, x.name)))
 
 
 def _runs(c: sa.Connection) -> dict[str, Run]:
-    rows = c.execute(_RUNS.where(tables.runs.c.stage.in_(_NOT_DONE))).mappings()
-    return {x["id"]: tables.run_of(x) for x in rows}
+    found = c.execute(_RUNS.where(tables.runs.c.stage.in_(_NOT_DONE))).mappings()
+    return {x["id"]: rows.run_of(x) for x in found}
 
 
-def _save(c: sa.Connection, before: State, unit: Unit) -> None:
-    try:
-        _put(c, tables.slices, tables.slice_row, before.slices, unit.state.slices)
-        _drop(c, before, unit.state)
-        leases = sorted(unit.state.leases.items(), key=lambda x: _ORDER.get(x[1].stage, 2))
-        _put(c, tables.leases, tables.lease_row, before.leases, dict(leases))
-        for id, run in unit.changed_runs.items():
-            c.execute(sa.delete(tables.runs).where(tables.runs.c.id == id))
-            if run is not None:
-                c.execute(sa.insert(tables.runs), tables.run_row(run))
-    except IntegrityError as e:
-        raise IllegalStep(f"the store refuses this state: {e.orig}; written: {e.params}") from e
-
-
-def _put(
-    c: sa.Connection, table: sa.Table, row: Callable[[Any], dict[str, Any]],
-    before: Mapping[Any, Any], after: Mapping[Any, Any],
-) -> None:
-    """Write what is new or changed; `before` and `after` have the same keys for the same rows."""
-    changed = [row(x) for k, x in after.items() if k in before and before[k] != x]
-    new = [row(x) for k, x in after.items() if k not in before]
-    if changed:
-        # a column's name cannot be a parameter's name in an UPDATE, so the key's are renamed
-        keys = [x.name for x in table.primary_key]
-        same = [table.c[k] == sa.bindparam(f"key_{k}") for k in keys]
-        rest: dict[str, Any] = {
-            x.name: sa.bindparam(f"new_{x.name}") for x in table.c if x.name not in keys
-        }
-        c.execute(sa.update(table).where(*same).values(rest), [
-            {f"key_{k}" if k in keys else f"new_{k}": v for k, v in x.items()} for x in changed
-        ])
-    if new:
-        c.execute(sa.insert(table), new)
-
-
-def _drop(c: sa.Connection, before: State, after: State) -> None:
-    """Slices may be forgotten; a lease that is simply not there any more is a fault of ours."""
-    if lost := before.leases.keys() - after.leases.keys():
-        raise IllegalStep(f"leases vanished from the state: {sorted(lost)}")
-    at = tables.slices.c
-    for k in before.slices.keys() - after.slices.keys():
-        c.execute(sa.delete(tables.slices).where(
-            at.node == k.node, at.gpu == k.gpu, at.profile == k.profile, at.start == k.start
-        ))
+def _save_runs(c: sa.Connection, changed: dict[str, Run | None]) -> None:
+    for id, run in changed.items():
+        c.execute(sa.delete(tables.runs).where(tables.runs.c.id == id))
+        if run is not None:
+            c.execute(sa.insert(tables.runs), rows.run_row(run))

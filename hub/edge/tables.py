@@ -1,35 +1,33 @@
-"""The tables behind `hub.edge.store`, which alone imports this; rows to dataclasses and back.
+"""The tables behind `hub.edge.store`, which alone imports this; `rows` makes dataclasses of them.
 
 `leases` holds requests too: a lease is a request that has a slice. The schema itself is made by
-`migrations/`; a test compares the two on both databases.
+`migrations/`; a test compares the two on both databases. A column `changed` has the number of the
+write that made or changed the row last, so that who knows an older state reads what is new only.
 """
 
 # ruff: noqa: ARG002, D102 - TypeDecorator sets the names and the meaning of its methods
 
 import json
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     ColumnClause,
+    Date,
     DateTime,
     Dialect,
+    Double,
     Index,
     Integer,
     MetaData,
-    RowMapping,
     Table,
     Text,
     literal_column,
 )
 from sqlalchemy.types import TypeDecorator
-
-from hub.core.lease import Kind, Lease, Request, Stage
-from hub.core.mig import Slice, SliceKey
-from hub.core.runs import Run, RunStage
 
 
 class Moment(TypeDecorator[datetime]):
@@ -41,6 +39,10 @@ class Moment(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is not None and value.tzinfo is None:
             raise ValueError(f"a moment without a time zone: {value}")
+        return value and value.astimezone(UTC)
+
+    def kept(self, value: datetime | None) -> datetime | None:
+        """The value as it will be read again."""
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
@@ -59,7 +61,11 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: object, dialect: Dialect) -> str | None:
-        return None if value is None else json.dumps(value)
+        return "[]" if value == [] else None if value is None else json.dumps(value)
+
+    def kept(self, value: Any) -> Any:
+        """The value as it will be read again."""
+        return json.loads(json.dumps(value)) if value else value
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         # nearly every slice has no process and most requests no options: parsing "[]" 7,000 times
@@ -76,10 +82,31 @@ class Words(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return self.kept(value)
+
+    def kept(self, value: str | None) -> str | None:
+        """The value as it will be read again."""
         return value and value.encode(errors="replace").decode().replace("\0", "\ufffd")
 
 
+def _changed() -> Column[int]:
+    return Column("changed", BigInteger, nullable=False, server_default="0")
+
+
+OURS = (Moment, Json, Words)
+
 metadata = MetaData()
+
+# one row. `trail`: random names of the newest states, the newest first: from each of them what has
+# changed since leads to the newest. A database that was put back from a copy has other names.
+# `roster`: a random name of the members
+version = Table(
+    "version", metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    Column("trail", Text, nullable=False),
+    Column("roster", Text, nullable=False),
+)
 
 slices = Table(
     "slices", metadata,
@@ -96,6 +123,8 @@ slices = Table(
     Column("used_mib", Integer),
     Column("processes", Json),
     Column("present", Boolean, nullable=False),
+    Column("blocked", Words, nullable=False, server_default=""),
+    _changed(),
 )
 
 leases = Table(
@@ -120,6 +149,19 @@ leases = Table(
     Column("ended_at", Moment),
     Column("until", Moment),
     Column("cause", Words, nullable=False),
+    Column("promised", Moment),
+    Column("rate", Double, nullable=False, server_default="0"),
+    Column("reservation", Text, nullable=False, server_default=""),
+    Column("active_at", Moment),
+    Column("heard_at", Moment),
+    Column("notice_why", Text),
+    Column("notice_at", Moment),
+    Column("leave_by", Moment),
+    Column("why", Text),
+    Column("eta_earliest", Moment),
+    Column("eta_latest", Moment),
+    Column("member_of", Json, nullable=False, server_default="[]"),
+    _changed(),
 )
 
 runs = Table(
@@ -144,6 +186,7 @@ runs = Table(
     Column("slice", Text, nullable=False),
     Column("commit", Words, nullable=False),
     Column("seed", Json),
+    Column("attempt", Integer, nullable=False, server_default="1"),
 )
 
 members = Table(
@@ -151,6 +194,47 @@ members = Table(
     Column("name", Text, primary_key=True),
     Column("group", Words, primary_key=True),
     Column("role", Text, nullable=False),
+)
+
+groups = Table(
+    "groups", metadata,
+    Column("name", Words, primary_key=True),
+    Column("weight", Double, nullable=False),
+    Column("quota", Double),
+    Column("user_quota", Double),
+    Column("ends", Date),
+)
+
+usage = Table(
+    "usage", metadata,
+    Column("group", Words, primary_key=True),
+    Column("user", Text, primary_key=True),
+    Column("decayed", Double, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("week", Double, nullable=False),
+    Column("week_of", Moment),
+    _changed(),
+)
+
+# hours and days are local in `zone`, so they are kept as text: no database may move them
+reservations = Table(
+    "reservations", metadata,
+    Column("id", Text, primary_key=True),
+    Column("group", Words, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("days", Json),
+    Column("start", Text),
+    Column("end", Text),
+    Column("first", Text),
+    Column("last", Text),
+    Column("begins", Text),
+    Column("ends", Text),
+    Column("made_by", Words, nullable=False),
+    Column("made_at", Moment),
+    Column("note", Words, nullable=False),
 )
 
 _HOLDING: ColumnClause[bool] = literal_column(
@@ -169,67 +253,8 @@ Index(
 )
 Index("leases_by_stage", leases.c.stage)
 Index("leases_by_age", leases.c.asked_at)
+Index("leases_by_change", leases.c.changed)
+_OVER: ColumnClause[bool] = literal_column("draining_at IS NOT NULL")
+Index("leases_by_end", leases.c.draining_at, sqlite_where=_OVER, postgresql_where=_OVER)
 Index("runs_by_stage", runs.c.stage)
 Index("runs_by_age", runs.c.asked_at)
-
-
-def slice_row(found: Slice) -> dict[str, Any]:
-    """What is written of a slice."""
-    key = found.key
-    return {
-        "node": key.node, "gpu": key.gpu, "profile": key.profile, "start": key.start,
-        "uuid": found.uuid, "gpu_name": found.gpu_name, "gpu_index": found.gpu_index,
-        "compute": found.compute, "memory": found.memory, "memory_mib": found.memory_mib,
-        "used_mib": found.used_mib, "present": found.present,
-        "processes": None if found.processes is None else list(found.processes),
-    }
-
-
-def slice_of(row: Sequence[Any]) -> Slice:
-    """A row of `slices`, in the order of its columns (names cost a third more on 7,000 rows)."""
-    node, gpu, profile, start, uuid, name, index, compute, memory, mib, used, pids, present = row
-    return Slice(
-        SliceKey(node, gpu, profile, start), uuid, name, index, compute, memory, mib, used,
-        None if pids is None else tuple(pids), present,
-    )
-
-
-def lease_row(lease: Lease) -> dict[str, Any]:
-    """What is written of a lease."""
-    asked, key = lease.request, lease.slice
-    return {
-        "id": asked.id, "user": asked.user, "kind": str(asked.kind), "name": asked.name,
-        "profile": asked.profile, "image": asked.image, "asked_at": asked.asked_at,
-        "group": asked.group, "options": dict(asked.options), "stage": str(lease.stage),
-        "slice_node": key and key.node, "slice_gpu": key and key.gpu,
-        "slice_profile": key and key.profile, "slice_start": key and key.start,
-        "granted_at": lease.granted_at, "started_at": lease.started_at,
-        "draining_at": lease.draining_at, "ended_at": lease.ended_at, "until": lease.until,
-        "cause": lease.cause,
-    }
-
-
-def lease_of(at: RowMapping) -> Lease:
-    """A row of `leases`."""
-    key = None if at["slice_gpu"] is None else SliceKey(
-        at["slice_node"], at["slice_gpu"], at["slice_profile"], at["slice_start"]
-    )
-    request = Request(
-        at["id"], at["user"], Kind(at["kind"]), at["name"], at["profile"], at["image"],
-        at["asked_at"], at["group"], at["options"],
-    )
-    return Lease(
-        request, Stage(at["stage"]), key, at["granted_at"], at["started_at"], at["draining_at"],
-        at["ended_at"], at["until"], at["cause"],
-    )
-
-
-def run_row(run: Run) -> dict[str, Any]:
-    """What is written of a run; its fields are the columns."""
-    row = {c.name: getattr(run, c.name) for c in runs.columns}
-    return row | {"stage": str(run.stage), "parameters": dict(run.parameters)}
-
-
-def run_of(row: RowMapping) -> Run:
-    """A row of `runs`."""
-    return Run(**{**row, "stage": RunStage(row["stage"])})

@@ -62,7 +62,7 @@ def refusals(cards: Nvml, sample: Sample) -> list[str]:
         for act, *args in (
             (cards.create, key.gpu, "1g.18gb", 0),
             (cards.destroy, key),
-            (cards.destroy, replace(key, profile="1g.18gb")),
+            (cards.destroy, key._replace(profile="1g.18gb")),
             (cards.create, "GPU-00000000-0000-0000-0000-000000000000", "1g.18gb", 0),
         ):
             try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,6 +43,12 @@ def move(store: Store, *events: Any, now: datetime = NOW) -> State:
     state = store.read()
     check(state)
     return state
+
+
+def put(store: Store, **parts: Any) -> None:
+    """Write these parts of the state as they are."""
+    with store.write() as unit:
+        unit.state = replace(unit.state, **parts)
 
 
 def run(id: str, **rest: Any) -> Run:

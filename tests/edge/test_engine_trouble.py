@@ -61,15 +61,6 @@ def test_a_slice_that_is_not_there_is_refused_in_the_hooks_words(yard: Yard, car
     assert yard.ids() == []
 
 
-def test_audit_tells_what_a_container_really_holds(yard: Yard, cards: list[str]):
-    yard.start(SLEEP, lease="pinned", host_config=device("device-request", cards[0])["host_config"])
-    yard.start(SLEEP, lease="env", environment=device("env", cards[1])["environment"])
-    yard.start(SLEEP, lease="cpu", environment=device("env", None)["environment"])
-    held = {x.lease: x.device_ids for x in yard.engine.audit()}
-    assert held == {"pinned": (cards[0],), "env": (cards[1],), "cpu": ()}
-    assert all(x.started_at and x.running for x in yard.engine.audit())
-
-
 def test_pins_as_docker_wants_them():
     uuid = "MIG-1"
     (asked,) = device("device-request", uuid)["host_config"]["device_requests"]
@@ -109,7 +100,7 @@ def test_auto_asks_the_daemon(yard: Yard):
 
 def test_a_daemon_that_is_away(tmp_path: Path):
     away = Engine(settings_for(tmp_path, docker=f"unix://{tmp_path}/no.sock"))
-    for look in (away.containers, away.audit, away.images, lambda: away.logs("x")):
+    for look in (away.containers, away.images, lambda: away.logs("x")):
         with pytest.raises(Unknown, match=r"no\.sock"):
             look()
     for act in (away.version, away.pin, away.ensure_network, lambda: away.stop("x", 1),

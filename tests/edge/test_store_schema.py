@@ -1,3 +1,4 @@
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from hub.core.lease import Asked, State
-from hub.edge import store as store_module
-from hub.edge import tables
+from hub.edge import schema, tables
 from hub.edge.store import Store
 from hub.errors import BadInput
 from tests.edge.store_facts import move, request
@@ -38,10 +38,10 @@ def test_asking_whether_it_is_current_makes_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-SECOND = """
+NEXT = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0002", "0001"
+revision, down_revision = "9999", "{last}"
 def upgrade():
     op.add_column("members", sa.Column("since", sa.Text))
     {then}
@@ -49,24 +49,22 @@ def upgrade():
 
 
 @contextmanager
-def second_revision(tmp_path: Path, then: str) -> Iterator[None]:
+def next_revision(tmp_path: Path, then: str) -> Iterator[None]:
     """The code after a next version, whose migration ends in `then`."""
-    ours = store_module._MIGRATIONS
     theirs = tmp_path / "migrations"
-    (theirs / "versions").mkdir(parents=True)
-    for name in ("env.py", "script.py.mako", "versions/0001_spine.py"):
-        (theirs / name).write_bytes((ours / name).read_bytes())
-    (theirs / "versions" / "0002_next.py").write_text(SECOND.format(then=then))
+    shutil.copytree(schema._MIGRATIONS, theirs)
+    following = NEXT.format(last=schema._head(), then=then)
+    (theirs / "versions" / "9999_next.py").write_text(following)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store_module, "_MIGRATIONS", theirs)
-        store_module._head.cache_clear()
+        patch.setattr(schema, "_MIGRATIONS", theirs)
+        schema._head.cache_clear()
         yield
-    store_module._head.cache_clear()
+    schema._head.cache_clear()
 
 
 def test_a_change_of_the_schema_keeps_a_copy_of_the_file(store: Store, tmp_path: Path) -> None:
     move(store, Asked(request("a")))
-    with second_revision(tmp_path, "pass"):
+    with next_revision(tmp_path, "pass"):
         assert not store.current()
         store.upgrade()
         assert store.current()
@@ -75,18 +73,18 @@ def test_a_change_of_the_schema_keeps_a_copy_of_the_file(store: Store, tmp_path:
     if store._file is None:
         assert copies == []
         return
-    assert [x.name for x in copies] == ["madang.sqlite.before-0002"]
+    assert [x.name for x in copies] == ["madang.sqlite.before-9999"]
     assert copies[0].stat().st_mode & 0o777 == 0o600
     old = sqlite3.connect(copies[0])
     assert old.execute("SELECT version_num, id FROM alembic_version, leases").fetchall() == [
-        ("0001", "a")
+        (schema._head(), "a")
     ]
     old.close()
 
 
 def test_a_change_that_fails_changes_nothing(store: Store, tmp_path: Path) -> None:
     before = move(store, Asked(request("a")))
-    with second_revision(tmp_path, "raise KeyError('broken')"), pytest.raises(KeyError):
+    with next_revision(tmp_path, "raise KeyError('broken')"), pytest.raises(KeyError):
         store.upgrade()
     assert store.current()
     assert store.read() == before

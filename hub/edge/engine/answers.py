@@ -44,20 +44,10 @@ def container(row: Mapping[str, Any], seen: Mapping[str, Any] | None) -> Contain
         kind=labels.get(KIND, ""), user=labels.get(USER, ""), image=row["Image"],
         running=(state.get("Status") or row["State"]) in LIVE,
         exit_code=state["ExitCode"] if ended else None, oom=bool(state.get("OOMKilled")),
-        device_ids=_devices(seen) if seen else (), slice=labels.get(SLICE, ""),
+        slice=labels.get(SLICE, ""),
         started_at=_moment(state.get("StartedAt", "")),
         finished_at=_moment(state.get("FinishedAt", "")) if ended else None,
     )
-
-
-def _devices(seen: Mapping[str, Any]) -> tuple[str, ...]:
-    asked = seen["HostConfig"].get("DeviceRequests") or []
-    ids = [x.removeprefix("nvidia.com/gpu=") for r in asked for x in r.get("DeviceIDs") or []]
-    if not ids:
-        pairs = dict(x.split("=", 1) for x in seen["Config"]["Env"] or [] if "=" in x)
-        named = pairs.get("NVIDIA_VISIBLE_DEVICES", "")
-        ids = [x for x in named.split(",") if x not in ("", "void", "none")]
-    return tuple(ids)
 
 
 def _moment(text: str) -> datetime | None:

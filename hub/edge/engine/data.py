@@ -14,10 +14,7 @@ INSTANCE, LEASE, KIND, USER, SLICE = (
 
 @dataclass(frozen=True)
 class Container:
-    """One of our containers. `exit_code`, `oom` and the times are known for ended ones only.
-
-    `device_ids` comes from `Engine.audit`, and is empty in `Engine.containers`.
-    """
+    """One of our containers. `exit_code`, `oom` and the times are known for ended ones only."""
 
     id: str
     name: str
@@ -28,7 +25,6 @@ class Container:
     running: bool
     exit_code: int | None = None
     oom: bool = False
-    device_ids: tuple[str, ...] = ()
     started_at: datetime | None = None
     finished_at: datetime | None = None
     slice: str = ""

@@ -117,16 +117,7 @@ class Engine:
             Unknown: Docker gave no answer.
         """
         with self._docker.looking("list containers"):
-            return self._containers(ENDED)
-
-    def audit(self) -> tuple[Container, ...]:
-        """All of ours, each looked at: with their times, and the devices that they really hold.
-
-        Raises:
-            Unknown: Docker gave no answer.
-        """
-        with self._docker.looking("inspect containers"):
-            return self._containers(None)
+            return self._containers()
 
     def logs(
         self, lease_id: str, *, tail: int | None = None, since: datetime | None = None
@@ -178,9 +169,13 @@ class Engine:
                 problem = lease_lost()
             except APIError as e:
                 problem = not_started(e)
-            # a container that could not start stays "created": it is of no use to anybody
             with suppress(DockerException, OSError):
-                self._docker.api.remove_container(id, force=True, v=True)
+                # another call may have started it meanwhile; then it is what was asked for
+                if live := self._live(lease):
+                    return str(live[0])
+                # one that could not start stays "created": it is of no use to anybody. Without
+                # force, which would also remove one that has started since
+                self._docker.api.remove_container(id, v=True)
         raise problem
 
     def stop(self, lease_id: str, timeout: int) -> None:
@@ -240,8 +235,12 @@ class Engine:
         with self._docker.acting("look at networks"):
             return network.find(self._docker.api, self.settings.name)
 
-    def ensure_network(self) -> Network:
+    def ensure_network(self, *, prepare: bool = False) -> Network:
         """The containers' network, made (or made anew) where it has to be.
+
+        Args:
+            prepare: nothing of ours runs yet: a network with another MTU than the way out is made
+                anew. Later that would take the address away on which the hub listens.
 
         Raises:
             Unavailable: Docker does not answer; the network is not ours; or the settings changed
@@ -249,7 +248,7 @@ class Engine:
             BadInput: the setting `subnet` is not an IPv4 network.
         """
         with self._docker.acting("make the containers' network"):
-            return network.ensure(self._docker.api, self.settings)
+            return network.ensure(self._docker.api, self.settings, prepare=prepare)
 
     def remove_network(self) -> None:
         """Remove the containers' network; gone already is fine.
@@ -273,11 +272,11 @@ class Engine:
         rows: list[dict[str, Any]] = api.containers(all=True, filters={"label": labels})
         return rows
 
-    def _containers(self, states: frozenset[str] | None) -> tuple[Container, ...]:
+    def _containers(self) -> tuple[Container, ...]:
         found = []
         for row in self._rows():
             seen = None
-            if states is None or row["State"] in states:
+            if row["State"] in ENDED:
                 try:
                     seen = self._docker.api.inspect_container(row["Id"])
                 except NotFound:

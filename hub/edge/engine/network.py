@@ -31,11 +31,11 @@ def find(api: APIClient, name: str) -> Network | None:
     return _facts(found) if found else None
 
 
-def ensure(api: APIClient, settings: Settings) -> Network:
+def ensure(api: APIClient, settings: Settings, *, prepare: bool) -> Network:
     """The network as the settings want it.
 
     Made where missing; made anew where it differs and no container is on it; left as it is where
-    only its MTU differs and containers are on it.
+    only its MTU differs and containers are on it, or it is not a time to `prepare`.
 
     Raises:
         Unavailable: it is not ours, or it differs and containers are on it.
@@ -46,7 +46,8 @@ def ensure(api: APIClient, settings: Settings) -> Network:
     found = _find(api, settings.name)
     if found and _differs(found, wanted, subnet):
         hard = _differs(found, {k: v for k, v in wanted.items() if k != _MTU}, subnet)
-        found = _discard(api, found, hard=hard)
+        if hard or prepare:
+            found = _discard(api, found, hard=hard)
     if not found:
         found = _make(api, settings.name, wanted, subnet)
     return _facts(found)
