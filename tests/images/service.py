@@ -18,7 +18,11 @@ RUN = {
     "image": "madang/notebook:latest", "parameters": {}, "stage": "waiting",
     "asked_at": "2026-01-01T09:00:00+00:00", "folder": "runs/lab-ab12", "cwd": "", "timeout": 0,
     "started_at": None, "ended_at": None, "exit_code": None, "cells_done": 0, "cells": 0,
-    "message": "", "slice": "", "commit": "", "seed": None,
+    "message": "", "slice": "", "commit": "", "seed": None, "attempt": 1,
+}
+LINE: dict[str, Any] = {
+    "id": RUN["id"], "position": 2, "user": "kim", "profile": "1g.5gb", "kind": "run",
+    "asked_at": "x",
 }
 BEGUN = {"stage": "running", "started_at": "2026-01-01T09:01:00+00:00"}
 END = {"stage": "succeeded", "exit_code": 0, "ended_at": "2026-01-01T09:02:05+00:00",
@@ -42,8 +46,8 @@ class Service:
     def __init__(self) -> None:
         self.script = GOES_WELL
         self.run = dict(RUN)
-        self.line: list[dict[str, Any]] = [{"id": RUN["id"], "position": 2, "user": "kim",
-                                            "profile": "1g.5gb", "kind": "run", "asked_at": "x"}]
+        self.line: list[dict[str, Any]] = [dict(LINE)]
+        self.leases: list[dict[str, Any]] = []
         self.asked: list[tuple[str, str]] = []
         self.submitted: dict[str, Any] = {}
         self.language = ""
@@ -75,7 +79,7 @@ class Service:
         app.get(base + "/me")(lambda: {"name": "kim", "is_operator": False, "groups": ["ai"]})
         app.get(base + "/slices")(lambda: SLICES)
         app.get(base + "/line")(lambda: self.line)
-        app.get(base + "/leases")(lambda: ())
+        app.get(base + "/leases")(lambda: self.leases)
         app.get(base + "/offers")(lambda: PlainTextResponse("<html>log in</html>"))
         app.get(base + "/runs")(lambda: [self.run | END])
         app.post(base + "/runs", status_code=201)(self._submit)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.images.bench import PACKAGE
-from tests.images.service import BEGUN, END, GOES_WELL, RUN, TOKEN, Service
+from tests.images.service import BEGUN, END, GOES_WELL, LINE, RUN, TOKEN, Service
 
 NOTEBOOK = {
     "nbformat": 4, "nbformat_minor": 5, "metadata": {"madang": {"run": "old"}},
@@ -32,6 +32,7 @@ def running() -> Iterator[Service]:
 @pytest.fixture
 def service(running: Service) -> Service:
     running.script, running.run, running.breaks = GOES_WELL, dict(RUN), 0
+    running.line = [dict(LINE)]
     running.asked, running.submitted, running.connections = [], {}, 0
     return running
 
@@ -104,6 +105,20 @@ def test_a_broken_connection_is_taken_up_where_it_broke(service: Service) -> Non
     assert (done.returncode, done.stdout) == (0, "one\ntwo\nthree\n")
     assert service.connections == 3
     assert "trying again" in done.stderr
+
+
+def test_one_that_gave_its_slice_back_is_seen_in_the_line_again(service: Service) -> None:
+    back = {"stage": "waiting", "attempt": 2, "message": "its slice was needed; it waits again"}
+    service.line = [{**service.line[0], "id": "ab12cd34ef-2", "position": 5}]
+    service.script = [("run", BEGUN), ("run", back), ("run", BEGUN), ("run", END), ("end", {})]
+    said = madang(service, "run", "logs", "-f", "ab12").stderr.splitlines()
+    assert said[:4] == [
+        "running", "its slice was needed; it waits again", "in the line, number 5 for 1g.5gb",
+        "running",
+    ]
+    service.run |= {"attempt": 2}
+    assert "succeeded, attempt 2" in madang(service, "run", "list").stdout
+    assert "attempt      2\n" in madang(service, "run", "show", "ab12").stdout
 
 
 def test_json_is_the_run_and_nothing_else(service: Service, notebook: Path) -> None:
@@ -245,7 +260,7 @@ def test_texts_of_the_other_verbs(service: Service) -> None:
     said = {verb: madang(service, *verb.split()).stdout for verb in (
         "leases", "whoami", "run list", "run logs ab12", "run cancel ab12", "lease end l1")}
     assert said["leases"] == "no leases\n"
-    assert said["whoami"].splitlines()[1].split() == ["kim", "no", "ai"]
+    assert said["whoami"].splitlines()[1].split() == ["kim", "no", "ai", "-"]
     assert "3/3" in said["run list"]
     assert said["run logs ab12"] == "hello\n안녕\n"
     assert said["run cancel ab12"] == "run ab12cd34ef: stopping\n"

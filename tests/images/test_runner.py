@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from madang.files import set_aside
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from tests.images.bench import Bench, parameters, read_until
@@ -65,6 +66,53 @@ def test_it_runs_where_it_is_told_and_never_in_a_folder_of_another_run(bench: Be
     assert "madang: folder runs/lab-2" in done.log
     assert done.notebook.cells[0].outputs[0].text.strip() == str(bench.home / "course")
     assert (bench.home / "runs/lab/lab.ipynb").read_text() == "mine"
+
+
+def test_a_second_attempt_goes_on_beside_what_the_first_has_saved(bench: Bench) -> None:
+    cell = """
+import os, pathlib, time
+kept = pathlib.Path(os.environ["RUN_DIR"], "checkpoint")
+try:
+    print("from", kept.read_text() if kept.exists() else 0, os.environ["RESUME"], flush=True)
+    time.sleep(0 if kept.exists() else 600)
+except KeyboardInterrupt:
+    kept.write_text("7")
+"""
+    other = bench.home / "runs/lab"
+    other.mkdir(parents=True)  # somebody's; so the run's own is runs/lab-2
+    first = bench.interrupt([cell, "2"], "from 0 0")
+    assert first.code == 75, first.log
+    done = bench.end(bench.start([cell, "2"], attempt=2), "runs/lab-2")
+    assert done.code == 0, done.log
+    assert "madang: attempt 2\n" in done.log
+    assert done.text(0) == "from 7 1\n"
+    assert (done.record["attempt"], done.record["stage"]) == (2, "succeeded")
+    earlier = nbformat.read(done.folder / "lab.attempt-1.ipynb", 4)
+    assert earlier.metadata.madang.stage == "interrupted"
+    kept = json.loads((done.folder / "run.attempt-1.json").read_text())
+    assert (kept["attempt"], kept["stage"]) == (1, "interrupted")
+    assert not list(other.iterdir())
+
+
+def test_what_an_earlier_attempt_left_is_never_written_over(tmp_path: Path) -> None:
+    for text in "ab":
+        (tmp_path / "lab.ipynb").write_text(text)
+        set_aside(tmp_path / "lab.ipynb", "attempt-1")
+    set_aside(tmp_path / "lab.ipynb", "attempt-1")
+    assert {x.name: x.read_text() for x in tmp_path.iterdir()} == {
+        "lab.attempt-1.ipynb": "a", "lab.attempt-1-2.ipynb": "b",
+    }
+
+
+def test_a_second_attempt_without_a_first_begins_anew(bench: Bench) -> None:
+    (bench.home / "runs/lab").mkdir(parents=True)
+    (bench.home / "runs/lab/run.json").write_text('{"id": "another"}')
+    done = bench.end(
+        bench.start(["import os; print(os.environ['RESUME'])"], attempt=3), "runs/lab-2"
+    )
+    assert done.code == 0, done.log
+    assert done.text(0) == "0\n"
+    assert (bench.home / "runs/lab/run.json").read_text() == '{"id": "another"}'
 
 
 def test_without_a_kernelspec_it_is_python(bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""The command `madang`: slices, the line and runs, from a terminal in Lab or on the host.
+"""The command `madang`: slices, the line, runs and the desk, from a terminal in Lab or the host.
 
 Exit codes of every command: 0 done; 2 refused, or a mistake in what was typed; 3 Madang is not
 reached. `madang run submit` and `madang run logs -f` end as the run did: see `ENDS` in follow.py.
@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from madang import follow, typed
+from madang import desk_cli, follow, lease_cli, typed
 from madang.client import Client, Problem
 from madang.messages import t
-from madang.tables import show, show_json
+from madang.tables import Json, show, show_json
 
 DETACHED = 130  # what a shell says of a command that was left with Ctrl-C
 _RUN_HELP = """Submit notebooks and follow them.
@@ -50,11 +50,15 @@ app = typer.Typer(
     rich_markup_mode=None, help="Madang: slices of GPUs, the line, and runs of notebooks.",
 )
 run = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=_RUN_HELP)
-lease = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="End a lease.")
 app.add_typer(run, name="run", short_help="Submit notebooks and follow them.")
-app.add_typer(lease, name="lease")
+app.add_typer(lease_cli.lease, name="lease")
+app.add_typer(desk_cli.reserve, name="reserve")
+app.add_typer(desk_cli.group, name="group")
+app.add_typer(desk_cli.slice_, name="slice")
+app.command("leases")(lease_cli.leases)
+app.command("line")(lease_cli.line)
+app.command("usage")(desk_cli.usage)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RunId = Annotated[str, typer.Argument(metavar="ID", help="The run's id, or the beginning of it.")]
 
 
@@ -89,46 +93,16 @@ def offers(as_json: Json = False) -> None:
 
 
 @app.command()
-def leases(
-    as_json: Json = False,
-    ended: Annotated[bool, typer.Option("--all", help="Ended ones too.")] = False,
-) -> None:
-    """Your leases; an operator's are everybody's."""
-    columns = {
-        "ID": "id", "USER": "user", "KIND": "kind", "PROFILE": "profile", "STAGE": "stage",
-        "SLICE": "slice", "SINCE": "asked_at", "CAUSE": "cause",
-    }
-    found = Client().call("GET", "leases", params={"all": "true"} if ended else {})
-    show(found, columns, as_json=as_json, none=t("no leases"))
-
-
-@app.command()
-def line(as_json: Json = False) -> None:
-    """Who waits, oldest first."""
-    columns = {
-        "PLACE": "position", "PROFILE": "profile", "KIND": "kind", "USER": "user",
-        "SINCE": "asked_at",
-    }
-    show(Client().call("GET", "line"), columns, as_json=as_json, none=t("nobody waits"))
-
-
-@app.command()
 def whoami(as_json: Json = False) -> None:
     """Who Madang takes you for."""
     me = Client().call("GET", "me")
     if as_json:
         show_json(me)
         return
-    columns = {"NAME": "name", "OPERATOR": "is_operator", "GROUPS": "groups"}
+    columns = {
+        "NAME": "name", "OPERATOR": "is_operator", "GROUPS": "groups", "INSTRUCTS": "instructs",
+    }
     show([me], columns, as_json=False, none="")
-
-
-@lease.command("end")
-def lease_end(
-    id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False
-) -> None:
-    """End a lease, or leave the line."""
-    _changed("lease {id}: {stage}", Client().call("DELETE", f"leases/{id}"), as_json=as_json)
 
 
 def _changed(text: str, found: dict[str, Any], *, as_json: bool) -> None:
@@ -191,7 +165,10 @@ def run_list(
     """Your runs, newest first; an operator's are everybody's."""
     found = Client().call("GET", "runs", params={"limit": limit})
     rows = found if as_json else [
-        x | {"cell": f"{x['cells_done']}/{x['cells']}" if x["cells"] else ""} for x in found
+        x | {
+            "cell": f"{x['cells_done']}/{x['cells']}" if x["cells"] else "",
+            "stage": follow.stage_of(x),
+        } for x in found
     ]
     none = t("no runs yet: madang run submit NOTEBOOK --profile …")
     show(rows, _COLUMNS, as_json=as_json, none=none)
@@ -205,7 +182,7 @@ def run_show(id: RunId, as_json: Json = False) -> None:
         show_json(found)
         return
     for key, value in found.items():
-        if value not in (None, "", {}):
+        if value not in (None, "", {}) and (key, value) != ("attempt", 1):
             print(f"{key.replace('_', ' '):12s} {value}")
 
 

@@ -59,9 +59,9 @@ class Client:
             # a login page or a proxy's own, with status 200
             raise self._away(f"{answer.headers.get('content-type', 'no type')}, not JSON") from e
 
-    def text(self, path: str) -> str:
+    def text(self, path: str, **rest: Any) -> str:
         """The answer's text."""
-        return self._answer("GET", path).text
+        return self._answer("GET", path, **rest).text
 
     def events(self, path: str) -> Iterator[tuple[str, Any]]:
         """(event, data) of a stream, from its beginning to its end."""

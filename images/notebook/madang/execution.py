@@ -3,6 +3,7 @@
 # papermill, nbclient and nbformat have no types, or theirs are Any
 # mypy: disable-error-code="misc, no-untyped-call, no-any-return"
 
+import itertools
 import os
 import time
 import traceback
@@ -13,10 +14,10 @@ import nbformat
 from nbformat import NotebookNode
 from papermill import PapermillExecutionError, execute_notebook
 
-from madang import engine
+from madang import engine, runjson
 from madang.bookkeeping import Plan
 from madang.echo import Echo
-from madang.files import fresh_folder, write_atomic
+from madang.files import fresh_folder, numbered, set_aside, write_atomic
 from madang.job import (
     BadJob,
     Job,
@@ -84,8 +85,12 @@ def _run(job: Job, stop: Stop, echo: Echo, began: float) -> End:
     kernel = choose_kernel(nb, job.kernel)
     check_parameters(nb, job.parameters, kernel)
     cwd = _working_folder(job)
-    folder = _output_folder(job, echo)
-    os.environ |= {"RUN_DIR": str(folder), "RESUME": str(int(job.resume)), "MADANG_RUN": job.id}
+    earlier = _earlier_folder(job)
+    folder = earlier or _output_folder(job, echo)
+    resume = job.resume or earlier is not None
+    os.environ |= {"RUN_DIR": str(folder), "RESUME": str(int(resume)), "MADANG_RUN": job.id}
+    if earlier:
+        _keep_earlier(job, earlier, echo)
     stop.grace = job.grace
     plan = Plan(
         output=folder / f"{job.name}.ipynb", stop=stop, echo=echo,
@@ -114,6 +119,27 @@ def _output_folder(job: Job, echo: Echo) -> Path:
     if folder != wanted:
         echo.say(f"folder {folder.relative_to(Path.home())}")
     return folder
+
+
+def _earlier_folder(job: Job) -> Path | None:
+    """Where an earlier attempt of this run has saved, with its checkpoints; None in the first."""
+    if job.attempt == 1:
+        return None
+    wanted = Path.home() / job.folder
+    named = (wanted.with_name(x) for x in numbered(wanted.name))
+    there = itertools.takewhile(Path.is_dir, named)
+    return next((x for x in there if runjson.read(x).get("id") == job.id), None)
+
+
+def _keep_earlier(job: Job, folder: Path, echo: Echo) -> None:
+    """The earlier attempt's notebook and record get names of their own; all else stays."""
+    found = runjson.read(folder)
+    before = found["attempt"] if isinstance(found.get("attempt"), int) else 1
+    set_aside(folder / f"{job.name}.ipynb", f"attempt-{before}")
+    # a copy: without its run.json the folder would not be found again
+    record = (folder / runjson.NAME).read_text(encoding="utf-8")
+    write_atomic(folder / f"run.attempt-{before}.json", record)
+    echo.say(f"attempt {job.attempt}")
 
 
 def _execute(nb: NotebookNode, job: Job, kernel: Kernel, plan: Plan, cwd: Path) -> End:

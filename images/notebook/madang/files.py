@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -34,11 +35,28 @@ def fresh_folder(wanted: Path) -> Path:
         OSError: it cannot be made.
     """
     wanted.parent.mkdir(parents=True, exist_ok=True)
-    for i in itertools.count(1):
-        folder = wanted if i == 1 else wanted.with_name(f"{wanted.name}-{i}")
+    for name in numbered(wanted.name):
+        folder = wanted.with_name(name)
         try:
             folder.mkdir()
         except FileExistsError:
             continue
         return folder
     raise AssertionError("unreachable")
+
+
+def numbered(name: str) -> Iterator[str]:
+    """`name`, `name-2`, `name-3`, … without end."""
+    yield name
+    yield from (f"{name}-{i}" for i in itertools.count(2))
+
+
+def set_aside(path: Path, mark: str) -> None:
+    """Rename `lab.ipynb` to `lab.<mark>.ipynb`, over no other file; nothing where there is none.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    free = (path.with_name(f"{path.stem}.{x}{path.suffix}") for x in numbered(mark))
+    if path.exists():
+        path.rename(next(x for x in free if not x.exists()))

@@ -38,6 +38,13 @@ def code_of(run: Mapping[str, Any]) -> int:
     return ENDS.get(run["stage"], UNREACHABLE)
 
 
+def stage_of(run: Mapping[str, Any]) -> str:
+    """A run's stage in a list; with the attempt, once it has had to give a slice back."""
+    attempt = run.get("attempt", 1)
+    stage = str(run["stage"])
+    return stage if attempt == 1 else t("{stage}, attempt {attempt}", stage=stage, attempt=attempt)
+
+
 def follow(client: Client, id: str, *, quiet: bool = False) -> dict[str, Any]:
     """Show a run until it has ended; what it came to.
 
@@ -66,7 +73,9 @@ def _place(client: Client, run: Mapping[str, Any]) -> str:
         line = client.call("GET", "line")
     except Problem:
         return ""
-    mine = [x for x in line if x.get("id") == run["id"]]
+    attempt = run.get("attempt", 1)
+    lease = run["id"] if attempt == 1 else f"{run['id']}-{attempt}"
+    mine = [x for x in line if x.get("id") == lease]
     return t(
         "in the line, number {position} for {profile}",
         position=mine[0]["position"], profile=run["profile"],
@@ -165,6 +174,8 @@ class _Plain:
         stage = run["stage"]
         if stage in _STAGES and stage != "waiting":
             self.say(t(_STAGES[stage]))
+        elif stage == "waiting":
+            self.say(run.get("message", ""))  # why it waits again
 
     def say(self, text: str) -> None:
         """One line of ours, if it is new."""

@@ -22,7 +22,10 @@ class BadJob(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """One run. `folder` and `cwd` are relative to the home; `timeout` in seconds, 0 for none."""
+    """One run. `folder` and `cwd` are relative to the home; `timeout` in seconds, 0 for none.
+
+    `attempt` counts from 1: a run that had to give its slice back is begun again.
+    """
 
     id: str
     notebook: Path
@@ -34,6 +37,7 @@ class Job:
     kernel: str | None = None
     resume: bool = False
     grace: float = 20
+    attempt: int = 1
     record: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -79,6 +83,7 @@ def _job(data: Mapping[str, Any]) -> Job:
         kernel=data.get("kernel"),
         resume=bool(data.get("resume")),
         grace=float(data.get("grace", 20)),
+        attempt=int(data.get("attempt", 1)),
         record=dict(data.get("record") or {}),
     )
 

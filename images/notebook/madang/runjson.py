@@ -19,6 +19,15 @@ NAME = "run.json"
 _KEPT = ("image", "image_digest", "commit", "slice", "node", "lease", "user", "asked_at")
 
 
+def read(folder: Path) -> dict[str, Any]:
+    """The run.json in a folder; empty where there is none that can be read."""
+    try:
+        found = json.loads((folder / NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def packages() -> dict[str, str]:
     """Name → version of every package that a notebook can import, sorted.
 
@@ -47,6 +56,7 @@ class RunFile:
         self._started = now
         self._data: dict[str, Any] = {
             "id": job.id,
+            "attempt": job.attempt,
             "notebook": job.name,
             "output": f"{job.name}.ipynb",
             "folder": folder.name,

@@ -1,14 +1,25 @@
-"""Jupyter server extension: which slice is this? Lab's status bar asks."""
+"""Jupyter server extension: which slice is this, and until when? Lab's status bar asks.
 
+It also tells Madang's service what the server does (`activity.py`).
+"""
+
+import asyncio
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
+from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import APIHandler
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.utils import url_path_join
 from tornado import web
+
+from madang.activity import ActivityReporter
+from madang.lease import Away, Lease, NoLease, Refused
+
+_REPORTER = "madang_reporter"  # the web application's settings are where extensions keep things
 
 
 def describe(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -32,13 +43,86 @@ def describe(environment: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-class LeaseHandler(APIHandler):
-    """GET <base>/madang/lease."""
+class _LeaseHandler(APIHandler):
+    """What all verbs share. A page that asks by itself is not activity."""
+
+    auth_resource = "madang"
+    _track_activity = False
+
+    @property
+    def reporter(self) -> ActivityReporter | None:
+        """None on a server without a lease."""
+        found: ActivityReporter = self.settings[_REPORTER]
+        return found if found.lease.id else None
+
+    @property
+    def language(self) -> str:
+        """What the page asks for, for the service to answer in."""
+        return str(self.request.headers.get("Accept-Language", ""))[:1000]
+
+    def lease(self) -> Lease:
+        """The server's lease; HTTP 404 where it has none."""
+        if self.reporter is None:
+            raise web.HTTPError(404, "This server has no slice.", reason="no-lease")
+        return self.reporter.lease
+
+    async def answer(self, asked: Awaitable[dict[str, Any]]) -> None:
+        """The lease as it is now, or the service's refusal word for word."""
+        try:
+            self.finish(json.dumps({"state": await asked, "now": _now()}))
+        except Refused as e:
+            self.set_status(e.status)
+            self.finish(json.dumps({"message": str(e), "reason": e.reason}))
+        except Away as e:
+            self.log.debug("madang: %s", e)
+            self.set_status(503)
+            text = "Madang does not answer just now. Try again in a minute."
+            self.finish(json.dumps({"message": text, "reason": "away"}))
+
+
+class LeaseHandler(_LeaseHandler):
+    """<base>/madang/lease: the slice and the lease (GET), give it back (DELETE)."""
 
     @web.authenticated
+    @authorized
     async def get(self) -> None:
-        """The slice as JSON."""
-        self.finish(json.dumps(describe(os.environ)))
+        """The slice, and `state`: the lease as the service tells it.
+
+        `state` is None where there is none or the service does not answer (`away`); `waiting`: how
+        many people wait, None where that is not known; `now`: ISO, UTC, so that a page whose clock
+        is wrong can count down.
+        """
+        found: dict[str, Any] = {"state": None, "away": False, "waiting": None, "now": _now()}
+        if self.reporter is not None:
+            found["waiting"] = self.reporter.told.get("waiting")
+            try:
+                found["state"] = state = await self.reporter.lease.look(self.language)
+                found["waiting"] = state.get("waiting", found["waiting"])
+            except Away:
+                found["away"] = True
+            except Refused as e:
+                found["refused"] = str(e)
+        self.finish(json.dumps({**describe(os.environ), **found}))
+
+    @web.authenticated
+    @authorized
+    async def delete(self) -> None:
+        """Give the slice back. The server is stopped soon after."""
+        await self.answer(self.lease().give_back(self.language))
+
+
+class ExtendHandler(_LeaseHandler):
+    """<base>/madang/lease/extend."""
+
+    @web.authenticated
+    @authorized
+    async def post(self) -> None:
+        """Ask for more time."""
+        await self.answer(self.lease().extend(self.language))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
@@ -46,5 +130,17 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(app: ServerApp) -> None:
-    path = url_path_join(app.web_app.settings["base_url"], "madang/lease")
-    app.web_app.add_handlers(".*$", [(path, LeaseHandler)])  # type: ignore[no-untyped-call]
+    base = app.web_app.settings["base_url"]
+    app.web_app.add_handlers(".*$", [  # type: ignore[no-untyped-call]
+        (url_path_join(base, "madang/lease"), LeaseHandler),
+        (url_path_join(base, "madang/lease/extend"), ExtendHandler),
+    ])
+    lease = Lease.of(os.environ) or NoLease()
+    app.web_app.settings[_REPORTER] = ActivityReporter(parent=app, lease=lease)
+
+
+async def _start_jupyter_server_extension(app: ServerApp) -> None:
+    reporter = app.web_app.settings.get(_REPORTER)
+    if reporter is not None:
+        # kept: a task that nobody holds may be collected
+        app.web_app.settings[f"{_REPORTER}_task"] = asyncio.create_task(reporter.run())

@@ -4,12 +4,15 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
 _WIDE = 10_000  # a pipe has no width: what is cut at 80 is missing in a script
 
@@ -38,6 +41,23 @@ def show_json(value: object) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False))
 
 
+def moment(text: str) -> str:
+    """A moment of the service's as this terminal's clock shows it (the variable TZ says which)."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{at.astimezone() if at.tzinfo else at:%Y-%m-%d %H:%M}"
+
+
+def span(begins: str | None, ends: str | None) -> str:
+    """From one moment to another, the day said once where it is the same; "" without them."""
+    if not begins or not ends:
+        return ""
+    first, last = moment(begins), moment(ends)
+    return f"{first} - {last[11:] if last[:10] == first[:10] else last}"
+
+
 def _cell(value: object) -> str:
     if value in (None, "", []):
         return "-"
@@ -46,4 +66,4 @@ def _cell(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value))
     text = str(value)
-    return text[:16].replace("T", " ") if _TIME.match(text) else text
+    return moment(text) if _TIME.match(text) else text

@@ -1,4 +1,5 @@
-// @madang/lab: shows the slice of this server in JupyterLab's status bar.
+// @madang/lab: the slice of this server in JupyterLab's status bar, until when it is one's own,
+// and what is to be done when it is asked back.
 //
 // A prebuilt JupyterLab 4 extension is a webpack module-federation container:
 // an object with init(scope) and get(module). That is little enough to write
@@ -9,84 +10,60 @@
   'use strict';
 
   const NAME = '@madang/lab';
-  const WORDS = {
-    en: {slice: 'GPU slice', memory: 'memory', none: 'CPU only', lost: 'slice unknown'},
-    ko: {slice: 'GPU 슬라이스', memory: '메모리', none: 'CPU 전용', lost: '슬라이스 알 수 없음'},
-  };
+  const HERE = document.currentScript.src;
   let shared = null;
+
+  const beside = file => new URL(file, HERE).href;
 
   // A library that Lab itself loaded. Every version in the scope is Lab's own
   // (a singleton), so the first one is the one in use.
-  const lab = async library => {
-    const versions = Object.values(shared[library] || {});
+  const library = async name => {
+    const versions = Object.values(shared[name] || {});
     if (!versions.length) {
-      throw new Error(`${NAME}: Lab shares no ${library}`);
+      throw new Error(`${NAME}: Lab shares no ${name}`);
     }
     return (await versions[0].get())();
   };
 
-  const words = () =>
-    document.documentElement.lang.startsWith('ko') ? WORDS.ko : WORDS.en;
+  const libraries = async () => ({
+    apputils: await library('@jupyterlab/apputils'),
+    coreutils: await library('@jupyterlab/coreutils'),
+    services: await library('@jupyterlab/services'),
+    widgets: await library('@lumino/widgets'),
+  });
 
-  // {slice, gpu, uuid, memory_mib, lease, text}; throws when there is no answer.
-  const lease = async (serverConnection, settings) => {
-    const url = `${settings.baseUrl}madang/lease`;
-    const answer = await serverConnection.makeRequest(url, {}, settings);
-    if (!answer.ok) {
-      throw new Error(`${NAME}: ${url} answered ${answer.status}`);
-    }
-    return answer.json();
+  const style = () => {
+    const link = document.createElement('link');
+    link.rel = 'stylesheet';
+    link.href = beside('madang.css');
+    document.head.append(link);
   };
 
-  const describe = (node, found) => {
-    const say = words();
-    const text = found.slice ? found.text || found.slice : say.none;
-    const details = [
-      found.gpu,
-      found.memory_mib && `${say.memory} ${(found.memory_mib / 1024).toFixed(1)} GiB`,
-      found.uuid,
-    ].filter(Boolean);
-    node.textContent = text;
-    node.title = found.slice ? [`${say.slice}: ${text}`, ...details].join('\n') : text;
-    node.setAttribute('aria-label', `${say.slice}: ${text}`);
-  };
-
-  // Fill the item in; never throws.
-  const show = async (item, serverConnection, settings) => {
-    try {
-      describe(item.node, await lease(serverConnection, settings));
-    } catch (error) {
-      console.warn(error);
-      item.node.textContent = words().lost;
-    }
-  };
-
-  const activate = async (app, statusBar) => {
-    const {Widget} = await lab('@lumino/widgets');
-    const {ServerConnection} = await lab('@jupyterlab/services');
-    const item = new Widget();
-    item.id = 'madang-slice';
-    item.node.setAttribute('role', 'status');
-    // Lab's own class: colour, hover and size follow the theme.
-    item.addClass('jp-StatusBar-TextItem');
+  const activate = async (app, statusBar, documents) => {
+    style();
+    const {Indicator} = await import(beside('indicator.js'));
+    const words = await (await fetch(beside('words.json'))).json();
+    const indicator = new Indicator(await libraries(), app, documents, words);
     if (statusBar) {
+      const {item} = indicator;
       statusBar.registerStatusItem(`${NAME}:slice`, {item, align: 'left', rank: 0});
     }
     // After restored: by then Lab has set the language of the document. Not
     // awaited: Lab is restored only when every plugin has activated.
-    app.restored.then(() => show(item, ServerConnection, app.serviceManager.serverSettings));
+    app.restored.then(() => indicator.start());
   };
 
   const extension = async () => {
-    const {IStatusBar} = await lab('@jupyterlab/statusbar');
+    const {IStatusBar} = await library('@jupyterlab/statusbar');
+    const {IDocumentManager} = await library('@jupyterlab/docmanager');
     return {
       __esModule: true,
       default: {
         id: `${NAME}:slice`,
-        description: 'Shows the slice of this server in the status bar.',
+        description: 'Shows the slice of this server, until when, and gives it back.',
         autoStart: true,
         // Optional: simple mode and other front ends have no status bar.
-        optional: [IStatusBar],
+        optional: [IStatusBar, IDocumentManager],
         activate,
       },
     };
