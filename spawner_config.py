@@ -5,18 +5,20 @@ import sys
 from pathlib import Path
 
 import hub.config
+from hub import metrics
 from hub.broker import open_broker
 from hub.face import accounts, hubpages, keys, spawner
 
 ROOT = Path(__file__).resolve().parent
 DAY = 24 * 3600
-SERVICE = "madang"
+SERVICE, CULLER = "madang", "madang-culler"
 MAY_SEE = f"access:services!service={SERVICE}"
 
 c = get_config()  # type: ignore[name-defined]
 settings = hub.config.load()
 keys.ensure(settings)
 broker = open_broker(settings)
+metrics.expect(x.group for x in broker.members())
 gateway = broker.network().gateway
 
 # ---- the hub: on the containers' network; people come through the proxy -----------------------
@@ -79,3 +81,19 @@ c.JupyterHub.load_roles = [
         ],
     },
 ]
+if settings.cpu_idle:
+    c.JupyterHub.services.append({
+        "name": CULLER,
+        "command": [
+            sys.executable, "-m", "hub.face.culler", f"--timeout={settings.cpu_idle}",
+            "--cull-every=60",
+        ],
+        "cwd": str(ROOT),
+        "environment": {"PYTHONPATH": str(ROOT)},
+        "display": False,
+    })
+    c.JupyterHub.load_roles.append({
+        "name": CULLER,
+        "services": [CULLER],
+        "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
+    })

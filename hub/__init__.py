@@ -6,7 +6,8 @@
     hub/edge/          one outside thing per module: the store, the cards, Docker, homes, the hub's
                        API, the firewall, the machine
     hub/*.py           the floor: verbs that put a decision and a touch in order: broker, batch,
-                       doctor; `edges.py` makes all edges, `machine.py` is the supervisor's door
+                       desk, doctor; `edges.py` makes all edges, `machine.py` is the door to the
+                       supervisor
     hub/face/          JupyterHub's spawner and log-in, the service, the command line, the
                        supervisor; `face/setup/` is what `make` runs before anything is installed
     images/notebook/madang/   what lives in a student's container, and the REST command line

@@ -2,27 +2,27 @@
 
 Nothing here waits for a container: each tick compares what the store says of a run with what
 Docker says of its container, and moves the run by what it sees. A killed service loses nothing
-but the seconds until the next tick.
+but the seconds until the next tick. A run that has to give its slice back is stopped, saves, and
+waits again with its age: another attempt, under another lease.
 """
 
 import builtins
 import logging
 import secrets
 import sys
-import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hub import metrics
 from hub.broker import Broker
-from hub.containers import last_words, run_spec
+from hub.containers import LastWords, last_words, run_spec
 from hub.core import runs
-from hub.core.lease import Kind, Lease, Stage
+from hub.core.lease import OPEN, Kind, Lease, Stage, State, Why
 from hub.core.runs import OPEN_RUNS, Run, RunStage, Submission, new_run, progress_of
 from hub.edge.engine import Container, ContainerSpec
+from hub.errands import Errands
 from hub.errors import NotFound, Refusal, Unavailable, Unknown
 from hub.runfiles import RunFiles
 
@@ -44,18 +44,12 @@ class Batch:
         self._engine = broker.edges.engine
         self._files = RunFiles(broker.settings.data)
         self._clock = clock
-        # starts and stops take seconds and must not hold up the tick; never two for one run
-        self._pool = ThreadPoolExecutor(4, thread_name_prefix="madang-start")
-        # a stop waits for a run to save; stops must not keep starts waiting
-        self._stops = ThreadPoolExecutor(16, thread_name_prefix="madang-stop")
-        self._busy: set[str] = set()
-        self._lock = threading.Lock()
+        self._errands = Errands()
         self._pruned = datetime.min.replace(tzinfo=UTC)
 
     def close(self) -> None:
         """Let starts and stops under way finish; no new ones."""
-        self._pool.shutdown(wait=True)
-        self._stops.shutdown(wait=True)
+        self._errands.close()
 
     # ---- verbs -----------------------------------------------------------------------------
 
@@ -95,11 +89,13 @@ class Batch:
         run = self.get(id)
         if run.done:
             return run
-        run = self._update(run.id, lambda r: runs.cancelled(r, by, at=self._clock()))
+        run = self._update(run.id, lambda r: runs.cancelled(
+            r, f"cancelled by {by}", at=self._clock()
+        ))
         if run.done:
-            self.broker.withdraw(run.id, f"cancelled by {by}")
+            self.broker.withdraw(run.lease_id, f"cancelled by {by}")
         else:
-            self._later(self._stops, run.id, self._stop, run.id)
+            self._errands.stop(run.id, self._stop, run)
         return run
 
     def get(self, id: str, *, user: str | None = None) -> Run:
@@ -122,15 +118,17 @@ class Batch:
         return self._store.runs(user=None, limit=sys.maxsize, stages=OPEN_RUNS)
 
     def logs(self, id: str) -> bytes:
-        """What the run has printed so far; empty before it has started."""
+        """What the run has printed so far, in all attempts; empty before it has started."""
         run = self.get(id)
-        kept = self._files.log(run.id)
-        if kept is not None:
-            return kept
-        try:
-            return self._engine.logs(run.id)
-        except Unknown as e:
-            raise Unavailable("Docker gives no answer just now; try again.", detail=str(e)) from e
+        *earlier, last = (self._files.log(run.id, x) for x in range(1, run.attempt + 1))
+        if last is None:
+            try:
+                last = self._engine.logs(run.lease_id)
+            except Unknown as e:
+                raise Unavailable(
+                    "Docker gives no answer just now; try again.", detail=str(e)
+                ) from e
+        return b"".join([*(x or b"" for x in earlier), last])
 
     # ---- the tick --------------------------------------------------------------------------
 
@@ -138,45 +136,72 @@ class Batch:
         """Move every run that has not ended by what its lease and its container show."""
         self._prune()
         moving = self.open_runs()
-        if not moving:
-            return
         try:
             state = self.broker.state()
+            self._clear_old(state, {x.lease_id for x in moving})
+            if not moving:
+                return
             containers = {c.lease: c for c in self._engine.containers() if c.kind == Kind.RUN}
         except (Unknown, Unavailable):
             return
         for run in moving:
-            if run.id in self._busy:
-                continue
-            try:
-                self._move(run, containers.get(run.id), state.leases.get(run.id))
-            except Unknown as e:
-                log.warning("run %s is looked at again later: %s", run.id, e)
-            except Exception:
-                # whatever one run's trouble is, it must not hold up the others
-                log.exception("run %s is looked at again later", run.id)
+            if not self._errands.busy(run.id):
+                self._apart(run.id, self._move, run, containers, state)
 
-    def _move(self, run: Run, container: Container | None, lease: Lease | None) -> None:
-        lease = lease or self._store.lease(run.id)
+    def _apart(self, id: str, work: Callable[..., None], *args: object) -> None:
+        """Whatever one run's trouble is, it must not hold up the others."""
+        try:
+            work(*args)
+        except Unknown as e:
+            log.warning("run %s is looked at again later: %s", id, e)
+        except Exception:
+            log.exception("run %s is looked at again later", id)
+
+    def _move(self, run: Run, containers: Mapping[str, Container], state: State) -> None:
+        container = containers.get(run.lease_id)
+        lease = state.leases.get(run.lease_id) or self._store.lease(run.lease_id)
         if container is not None and (container.running or container.finished_at):
-            self._follow(run, container)
+            self._follow(run, container, lease)
         elif lease is None:
             self._ask_again(run)
         elif run.stage is RunStage.STOPPING or lease.stage not in (Stage.WAITING, Stage.GRANTED):
-            self._without_container(run, lease)
+            # one that was made and not started is removed first, so that none comes up late
+            if container is None or not runs.gives_way(run, lease):
+                self._without_container(run, lease)
         elif lease.stage is Stage.GRANTED:
             # also where a container was made and not started: the start finishes it
-            self._later(self._pool, run.id, self._start, run, lease)
+            self._errands.start(run.id, self._start, run, lease)
 
-    def _follow(self, run: Run, container: Container) -> None:
+    def _clear_old(self, state: State, known: set[str]) -> None:
+        for lease in state.leases.values():
+            if lease.request.kind is Kind.RUN and lease.id not in known:
+                self._apart(lease.request.name, self._clear, lease)
+
+    def _clear(self, lease: Lease) -> None:
+        """A lease that no run needs any more goes, and its container: a service died before that.
+
+        The run has ended, or is at another attempt.
+        """
+        run = self._store.run(lease.request.name)
+        if run is not None and not run.done and run.lease_id == lease.id:
+            return  # new
+        if lease.stage in OPEN:
+            self.broker.withdraw(lease.id, "its run is over")
+        elif lease.stage is Stage.DRAINING:
+            self._engine.remove(lease.id)
+
+    def _follow(self, run: Run, container: Container, lease: Lease | None) -> None:
         if not container.running:
-            self._finish(run, container)
+            self._finish(run, container, lease)
             return
         if run.stage in (RunStage.WAITING, RunStage.STARTING):
             # the service died between the start and telling of it
             self._now_running(run)
-        if run.stage is RunStage.STOPPING or self._overdue(run, self._clock()):
-            self._later(self._stops, run.id, self._stop, run.id)
+        if lease is not None and lease.why is Why.HAND:
+            run = self._update(run.id, lambda r: runs.cancelled(r, lease.cause, at=self._clock()))
+        late = self._overdue(run, self._clock())
+        if run.stage is RunStage.STOPPING or runs.gives_way(run, lease) or late:
+            self._errands.stop(run.id, self._stop, run)
         self._note_progress(run)
 
     def _overdue(self, run: Run, at: datetime) -> bool:
@@ -185,56 +210,54 @@ class Batch:
         return at > run.started_at + timedelta(seconds=run.timeout) + _OVERTIME
 
     def _note_progress(self, run: Run) -> None:
-        done, cells, _ = progress_of(self._engine.logs(run.id, tail=200).decode(errors="replace"))
+        said = self._engine.logs(run.lease_id, tail=200).decode(errors="replace")
+        done, cells, _ = progress_of(said)
         if (done, cells) != (run.cells_done, run.cells) and cells:
             self._update(run.id, lambda r: replace(r, cells_done=done, cells=cells))
 
-    def _finish(self, run: Run, container: Container) -> None:
+    def _finish(self, run: Run, container: Container, lease: Lease | None) -> None:
         """Keep the log, say how it ended, remove the container, give the slice back."""
         code = container.exit_code if container.exit_code is not None else -1
-        text = self._engine.logs(run.id)
-        self._end(run, code, oom=container.oom, log_text=text, at=container.finished_at)
-        self.broker.ended(run.id, f"run {self.get(run.id).stage.value}")
-        self._engine.remove(run.id)
+        text = self._engine.logs(run.lease_id)
+        after = self._end(run, lease, LastWords(code, container.oom, text), container.finished_at)
+        self.broker.ended(run.lease_id, f"run {after.stage.value}")
+        self._engine.remove(run.lease_id)
 
     def _without_container(self, run: Run, lease: Lease) -> None:
         """Its lease is over or to end, and no container runs: what the tick has kept tells, if any.
 
-        Without that it was cancelled before it ran, or it was lost.
+        Without that it was cancelled before it ran, it gave way, or it was lost.
         """
-        kept = last_words(self.settings.data, run.id)
+        kept = last_words(self.settings.data, run.lease_id)
         if kept and kept.exit_code is not None:
-            self._end(run, kept.exit_code, oom=kept.oom, log_text=kept.log, at=lease.ended_at)
+            self._end(run, lease, kept, lease.ended_at)
         else:
-            wanted = lease.stage is Stage.WITHDRAWN or "ended by" in lease.cause
-            self._update(run.id, lambda r: runs.vanished(
-                r, lease.cause, at=self._clock(), wanted=wanted
-            ))
-        self.broker.withdraw(run.id, "its run is over")
+            if kept:
+                self._files.keep_log(run.id, run.attempt, kept.log)
+            self._update(run.id, lambda r: runs.vanished(r, lease, at=self._clock()))
+        self.broker.withdraw(run.lease_id, "its run is over")
 
-    def _end(
-        self, run: Run, code: int, *, oom: bool, log_text: bytes, at: datetime | None
-    ) -> None:
-        self._files.keep_log(run.id, log_text)
+    def _end(self, run: Run, lease: Lease | None, last: LastWords, at: datetime | None) -> Run:
+        """The run after its container's end; `last.exit_code` is known."""
+        self._files.keep_log(run.id, run.attempt, last.log)
         # judged at its end: a service that was away for a night must not call a failure a time-out
         at = at or self._clock()
-        said, overdue = log_text.decode(errors="replace"), self._overdue(run, at)
-        self._update(run.id, lambda r: runs.ended(r, code, said, at=at, oom=oom, overdue=overdue))
+        said, overdue = last.log.decode(errors="replace"), self._overdue(run, at)
+        code = -1 if last.exit_code is None else last.exit_code
+        return self._update(run.id, lambda r: runs.ended(
+            r, code, said, lease, at=at, oom=last.oom, overdue=overdue
+        ))
 
     # ---- starting and stopping ---------------------------------------------------------------
 
     def _start(self, run: Run, lease: Lease) -> None:
         began = time.monotonic()
-        run = self._update(
-            run.id, lambda r: r if r.stage is not RunStage.WAITING else replace(
-                r, stage=RunStage.STARTING, slice=str(lease.slice)
-            ),
-        )
-        if run.stage is not RunStage.STARTING:
+        run = self._update(run.id, lambda r: runs.starting(r, lease))
+        if run.stage is not RunStage.STARTING or run.lease_id != lease.id:
             return
         try:
             spec = self._spec(run, lease)
-            self._engine.start_run(spec, confirm=lambda: self.broker.may_start(run.id))
+            self._engine.start_run(spec, confirm=lambda: self.broker.may_start(lease.id))
         except (Refusal, Unknown, OSError) as e:
             self._not_started(run, e)
             return
@@ -242,26 +265,29 @@ class Batch:
         self._now_running(run)
 
     def _now_running(self, run: Run) -> None:
-        self.broker.started(run.id)
-        self._update(
-            run.id, lambda r: r if r.stage is not RunStage.STARTING else replace(
-                r, stage=RunStage.RUNNING, started_at=self._clock()
-            ),
-        )
+        lease = self._store.lease(run.lease_id)
+        # one whose lease was ended from outside meanwhile is told to stop, not removed at once
+        if lease is None or lease.why is None:
+            self.broker.started(run.lease_id)
+        self._update(run.id, lambda r: runs.running(r, run.attempt, at=self._clock()))
 
     def _not_started(self, run: Run, error: Exception) -> None:
         if isinstance(error, Unknown):
             # the container may be there all the same: the next ticks will see
             log.warning("run %s: the start gave no answer: %s", run.id, error)
             return
+        lease = self._store.lease(run.lease_id)
+        if lease is not None and lease.why is not None:
+            self._update(run.id, lambda r: runs.vanished(r, lease, at=self._clock()))
+            return
         self._update(run.id, lambda r: runs.not_started(r, str(error), at=self._clock()))
-        self.broker.withdraw(run.id, f"could not start: {error}")
+        self.broker.withdraw(run.lease_id, f"could not start: {error}")
 
-    def _stop(self, id: str) -> None:
+    def _stop(self, run: Run) -> None:
         try:
-            self._engine.stop(id, self.settings.run_stop_timeout)
+            self._engine.stop(run.lease_id, self.settings.run_stop_timeout)
         except (Unknown, Unavailable) as e:
-            log.warning("run %s does not stop yet: %s", id, e)
+            log.warning("run %s does not stop yet: %s", run.id, e)
 
     def _spec(self, run: Run, lease: Lease) -> ContainerSpec:
         options = self.broker.container_options(lease, user=run.user, kind=Kind.RUN)
@@ -274,15 +300,18 @@ class Batch:
     # ---- inside ----------------------------------------------------------------------------
 
     def _ask(self, run: Run) -> None:
+        former = self._store.lease(run.former_lease) if run.former_lease else None
         self.broker.ask(
             user=run.user, kind=Kind.RUN, name=run.id, profile=run.profile, image=run.image,
-            id=run.id,
+            id=run.lease_id, group=former.request.group if former else "", asked_at=run.asked_at,
         )
 
     def _ask_again(self, run: Run) -> None:
-        """The service died between keeping the run and asking for its slice."""
+        """It gave its slice back; or the service died between keeping it and asking for a slice."""
         try:
             self._ask(run)
+        except Unavailable as e:
+            log.warning("run %s asks again later: %s", run.id, e)
         except Refusal as e:
             self._not_started(run, e)
 
@@ -318,21 +347,3 @@ class Batch:
             return
         self._pruned = now
         self._files.prune(now - timedelta(days=self.settings.keep_days))
-
-    def _later(
-        self, pool: ThreadPoolExecutor, id: str, work: Callable[..., None], *args: object
-    ) -> None:
-        with self._lock:
-            if id in self._busy:
-                return
-            self._busy.add(id)
-
-        def job() -> None:
-            try:
-                work(*args)
-            except Exception:
-                log.exception("run %s: %s failed", id, work.__name__)
-            finally:
-                self._busy.discard(id)
-
-        pool.submit(job)

@@ -6,37 +6,42 @@ leaves an intent, and the next tick acts on it.
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from hub import metrics
+from hub import metrics, sight
 from hub.config import Settings
 from hub.containers import ContainerOptions, container_options, keep_last_words, slice_of
-from hub.core import policy
+from hub.core import claims, holding, policy, roster, sizes
+from hub.core.forecast import Place
 from hub.core.lease import (
     OPEN,
     Asked,
     Effect,
     Ended,
     Event,
+    Extended,
     Kind,
     Lease,
     Observed,
     RemoveContainer,
+    Reported,
     Request,
     Stage,
     Started,
     State,
+    StopHolder,
+    Why,
     Withdrawn,
     step,
 )
-from hub.core.mig import Slice
-from hub.core.policy import Offer, Place
 from hub.core.roster import Member
+from hub.core.sizes import Offer
 from hub.edge.engine import Network
 from hub.edges import Edges, open_edges
 from hub.errors import BadInput, NotFound, Refusal, Unavailable, Unknown
+from hub.outlook import Outlook
 
 log = logging.getLogger("madang.broker")
 _GUARD = timedelta(minutes=1)
@@ -61,27 +66,36 @@ class Broker:
         self.edges = edges
         self._clock = clock
         self._guarded = datetime.min.replace(tzinfo=UTC)
+        self.outlook = Outlook(edges.store, clock)
 
     # ---- asking ----------------------------------------------------------------------------
 
-    def ask(
+    def ask(  # noqa: PLR0913 - each is a part of what is asked, by its name
         self, *, user: str, kind: Kind, name: str, profile: str, image: str,
         options: Mapping[str, object] | None = None, group: str = "", id: str = "",
+        asked_at: datetime | None = None,
     ) -> Lease:
         """Ask for a slice; asking again for the same (user, kind, name) returns the same lease.
 
-        Granted at once where a slice is free and nobody waits before. An open request for another
-        profile is not changed by asking: it is returned as it stands.
+        Granted at once where a slice is free and nobody goes before. An open request for another
+        profile is not changed by asking: it is returned as it stands. `group`: in whose name; ""
+        is the first of the person's.
 
         Raises:
             BadInput: unknown profile, a profile that no card here is cut into, an image that is
-                not allowed.
+                not allowed, a group that the person is not in or that has ended.
+            Refusal: the week's quota is used up (servers only: a run waits for the next week).
             Unavailable: the disk is full, or the store does not answer.
         """
+        now = self._clock()
+        groups = roster.groups_of(self.edges.store.members(), user)
+        group = group or claims.default_group(self.edges.store.read(), groups, now)
         request = Request(
             id=id or secrets.token_hex(8), user=user, kind=kind, name=name, profile=profile,
-            image=image, asked_at=self._clock(), group=group, options=dict(options or {}),
+            image=image, asked_at=asked_at or now, group=group, options=dict(options or {}),
+            member_of=groups,
         )
+        effects: tuple[Effect, ...] = ()
         with self.edges.store.write() as unit:
             before = unit.state
             state = before
@@ -89,13 +103,16 @@ class Broker:
                 # not where a place is kept already: a restarted hub asks again for it
                 self._check_image(image)
                 self._check_disk()
-                policy.check_profile(state, profile)
-                state, _ = step(state, Asked(request), self._clock())
-                state = self._grant(state)
+                sizes.check_profile(state, profile)
+                claims.check_request(state, request, now)
+                state, _ = step(state, Asked(request), now)
+                state, effects = policy.turn(state, now)
+                state = self.outlook.foretell(state, request)
             unit.state = state
             lease = state.open_for(*request.owner)
         assert lease is not None
-        metrics.granted(before, state)
+        metrics.moved(before, state)
+        self._act_all(effects)
         return lease
 
     def look(self, id: str) -> View:
@@ -108,7 +125,7 @@ class Broker:
         lease = state.leases.get(id) or self.edges.store.lease(id)
         if lease is None:
             raise NotFound("There is no lease {id}.", id=id)
-        return View(lease, policy.place(state, id))
+        return View(lease, self.outlook.place(state, id))
 
     def withdraw(self, id: str, cause: str) -> None:
         """The asker gives up. Harmless for a lease that has ended."""
@@ -127,23 +144,53 @@ class Broker:
         lease = self.edges.store.read().leases.get(id)
         return lease is not None and lease.stage in (Stage.GRANTED, Stage.RUNNING)
 
-    def end(self, id: str, by: str) -> None:
+    def end(self, id: str, by: str, reason: str = "") -> None:
         """End somebody's lease by hand: withdrawn while it waits, else its server is stopped.
+
+        `by` and `reason` are what its holder reads.
 
         Raises:
             NotFound: no open lease has this id.
         """
+        lease = self._open(id)
+        cause = f"ended by {by}" + (f": {reason}" if reason else "")
+        if lease.request.kind is Kind.SERVER:
+            self._stop_server(lease)  # first: the hub cancels a waiting start politely
+        self._tell(Withdrawn(id, cause, Why.HAND))
+
+    def extend(self, id: str) -> Lease:
+        """Promise the holder another `min_hold` from now, where that takes nothing from anybody.
+
+        Raises:
+            NotFound: no open lease has this id.
+            Refusal: somebody waits for this size, the quota or the latest end does not allow more.
+        """
+        now = self._clock()
+        with self.edges.store.write() as unit:
+            before = unit.state
+            after, _ = step(before, Extended(id, claims.extension(before, id, now)), now)
+            unit.state = after
+        metrics.moved(before, after)
+        return after.leases[id]
+
+    def report(self, id: str, active_at: datetime) -> Lease:
+        """The server of this lease says when it was last at work.
+
+        Raises:
+            NotFound: no open lease has this id.
+        """
+        now = self._clock()
+        lease = self._open(id)
+        if holding.says_nothing_new(lease, active_at, now):
+            return lease
+        self._tell(Reported(id, active_at, now))
+        return self._open(id)
+
+    def _open(self, id: str) -> Lease:
         lease = self.edges.store.read().leases.get(id)
         if lease is None or lease.stage not in OPEN:
             raise NotFound("There is no open lease {id}.", id=id)
-        cause = f"ended by {by}"
-        if lease.request.kind is Kind.SERVER:
-            try:
-                # the hub cancels a waiting start and stops a running server politely
-                self.edges.hub.stop_server(lease.request.user, lease.request.name)
-            except (Unknown, Unavailable) as e:
-                log.warning("the hub does not stop %s's server: %s", lease.request.user, e)
-        self.withdraw(id, cause)
+        return lease
 
     # ---- looking ---------------------------------------------------------------------------
 
@@ -153,7 +200,7 @@ class Broker:
 
     def offers(self) -> tuple[Offer, ...]:
         """The sizes that can be asked for here, smallest first."""
-        return policy.offers(self.edges.store.read())
+        return sizes.offers(self.edges.store.read())
 
     def history(self, *, limit: int = 100, user: str | None = None) -> list[Lease]:
         """Leases, newest first, ended ones too."""
@@ -179,42 +226,25 @@ class Broker:
         What gives no answer (NVML, Docker) is left out of the look and changes nothing.
         """
         at = self._clock()
-        slices, found = self._sample(), self._containers()
+        slices, found = sight.slices(self.edges), sight.containers(self.edges)
         seen = Observed(at, slices, *found) if found else Observed(at, slices, None)
         with self.edges.store.write() as unit:
             before = unit.state
             state, effects = step(before, seen, self._clock())
             state = self._end_long_waits(state)
-            state = self._grant(state)
+            state, more = policy.turn(state, self._clock())
             unit.state = state
-        metrics.granted(before, state)
-        for effect in effects:
-            self._act(effect)
+        metrics.moved(before, state)
+        self._act_all((*effects, *more))
         self._guard_network(at)
 
-    def resume(self) -> bool:
-        """Have the hub start again the servers of those who wait or were just granted a slice.
-
-        A restarted hub has forgotten them; their place in the line is in the store. True when the
-        hub has taken all of them.
-        """
-        try:
-            known = self.edges.hub.servers()
-        except (Unknown, Unavailable) as e:
-            log.info("the hub does not take servers yet: %s", e)
-            return False
-        left = [
-            x for x in self._servers_to_resume() if (x.request.user, x.request.name) not in known
-        ]
-        return all([self._start_again(x) for x in left])  # noqa: C419 - each is asked
-
-    def network(self) -> Network:
-        """The containers' network with its firewall, made where missing.
+    def network(self, *, prepare: bool = False) -> Network:
+        """The containers' network with its firewall, made where missing; `prepare` as the engine's.
 
         Raises:
             Unavailable: Docker or iptables does not answer.
         """
-        made = self.edges.engine.ensure_network()
+        made = self.edges.engine.ensure_network(prepare=prepare)
         self.edges.firewall.ensure(
             bridge=made.bridge, gateway=made.gateway, deny=self.settings.deny,
             ports=(self.settings.hub_port, self.settings.service_port),
@@ -238,32 +268,46 @@ class Broker:
 
     def _tell(self, event: Event) -> None:
         with self.edges.store.write() as unit:
-            state, effects = step(unit.state, event, self._clock())
-            unit.state = state
+            before = unit.state
+            after, effects = step(before, event, self._clock())
+            unit.state = after
+        metrics.moved(before, after)
+        self._act_all(effects)
+
+    def _act_all(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
             self._act(effect)
 
-    def _grant(self, state: State) -> State:
-        now = self._clock()
-        for given in policy.grants(state, now):
-            state, _ = step(state, given, now)
-        return state
-
     def _act(self, effect: Effect) -> None:
-        if isinstance(effect, RemoveContainer):
-            log.info("removing the container of lease %s: %s", effect.id, effect.why)
-            try:
-                keep_last_words(self.settings.data, self.edges.engine, effect.id)
-            except (Unknown, Unavailable, OSError) as e:
-                # a full disk must not keep a container, and with it a slice, for ever
-                log.warning("the last words of lease %s are lost: %s", effect.id, e)
-            try:
-                self.edges.engine.remove(effect.id)
-            except (Unknown, Unavailable) as e:
-                log.warning("container of lease %s stays for now: %s", effect.id, e)
+        if isinstance(effect, StopHolder):
+            lease = self.edges.store.lease(effect.id)
+            # a run is stopped by batch, which lets it save
+            if lease and lease.request.kind is Kind.SERVER and effect.why is not Why.HAND:
+                self._stop_server(lease)
+        elif isinstance(effect, RemoveContainer):
+            self._remove(effect)
         else:
             metrics.TOLD.inc()
             log.error("%s", effect.text)
+
+    def _stop_server(self, lease: Lease) -> None:
+        try:
+            self.edges.hub.stop_server(lease.request.user, lease.request.name)
+        except (Unknown, Unavailable) as e:
+            # the tick removes its container a little later
+            log.warning("the hub does not stop %s's server: %s", lease.request.user, e)
+
+    def _remove(self, effect: RemoveContainer) -> None:
+        log.info("removing the container of lease %s: %s", effect.id, effect.why)
+        try:
+            keep_last_words(self.settings.data, self.edges.engine, effect.id)
+        except (Unknown, Unavailable, OSError) as e:
+            # a full disk must not keep a container, and with it a slice, for ever
+            log.warning("the last words of lease %s are lost: %s", effect.id, e)
+        try:
+            self.edges.engine.remove(effect.id)
+        except (Unknown, Unavailable) as e:
+            log.warning("container of lease %s stays for now: %s", effect.id, e)
 
     def _guard_network(self, now: datetime) -> None:
         """Once a minute: a firewall that somebody flushed is put back."""
@@ -275,14 +319,6 @@ class Broker:
         except Refusal:
             log.exception("containers may not be kept apart")
 
-    def _sample(self) -> tuple[Slice, ...] | None:
-        try:
-            return self.edges.gpus.sample().slices
-        except Unknown as e:
-            metrics.UNKNOWN.labels("gpu").inc()
-            log.warning("the GPUs give no answer: %s", e)
-            return None
-
     def _end_long_waits(self, state: State) -> State:
         """A server that waited too long, and a little: the hub that waits with it says so first."""
         latest = self._clock() - timedelta(seconds=self.settings.waiting_max) - _GUARD
@@ -290,42 +326,6 @@ class Broker:
             if lease.request.kind is Kind.SERVER and lease.request.asked_at < latest:
                 state, _ = step(state, Withdrawn(lease.id, "waited too long"), self._clock())
         return state
-
-    def _containers(self) -> tuple[dict[str, bool], dict[str, str]] | None:
-        """(lease → it runs, lease → the slice on its label), or None without an answer."""
-        try:
-            found = self.edges.engine.containers()
-        except (Unknown, Unavailable) as e:
-            metrics.UNKNOWN.labels("docker").inc()
-            log.warning("Docker gives no answer: %s", e)
-            return None
-        running: dict[str, bool] = {}
-        for c in found:
-            if c.lease:
-                running[c.lease] = running.get(c.lease, False) or c.running
-        return running, {c.lease: c.slice for c in found if c.lease and c.slice}
-
-    def _start_again(self, lease: Lease) -> bool:
-        """Whether the hub has answered for this one; nobody waits for another's answer."""
-        owner = (lease.request.user, lease.request.name)
-        try:
-            self.edges.hub.start_server(*owner, dict(lease.request.options))
-        except (NotFound, BadInput) as e:
-            # the person is gone, or may not have this any more: nobody else waits behind it
-            log.warning("%s's server is not started again: %s", lease.request.user, e)
-            self.withdraw(lease.id, f"could not be started again: {e}")
-        except (Unknown, Unavailable) as e:
-            log.warning("the hub does not start %s's server yet: %s", lease.request.user, e)
-            return False
-        else:
-            log.info("asked the hub again for %s's server", lease.request.user)
-        return True
-
-    def _servers_to_resume(self) -> list[Lease]:
-        return [
-            x for x in self.edges.store.read().leases.values()
-            if x.request.kind is Kind.SERVER and x.stage in OPEN
-        ]
 
     def _check_image(self, image: str) -> None:
         if image not in self.settings.images:

@@ -6,8 +6,10 @@ ignored is found by a class in front of a wall.
 
 import os
 import tomllib
+from datetime import time
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, FilePath, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -17,6 +19,18 @@ from hub.errors import BadInput
 ENV = "MADANG_"
 # names that programs around the settings use; not settings, so not "unknown"
 _NOT_SETTINGS = frozenset({"CONFIG", "API", "TOKEN", "TEST_OWNS_DOCKERD"})
+
+
+_SOONEST_CULL = 600
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def _readable(at: str) -> bool:
+    try:
+        time.fromisoformat(at)
+    except ValueError:
+        return False
+    return True
 
 
 class Settings(BaseSettings):
@@ -61,6 +75,9 @@ class Settings(BaseSettings):
         {"madang/notebook:latest": "PyTorch"},
         description="Allowed images: tag = title; the first is the default.")
     cpu_offer: bool = Field(default=True, description="Offer servers without a slice.")
+    cpu_idle: int = Field(3600, ge=0, description=(
+        "Seconds without activity after which a server without a slice is stopped; 0 for never, "
+        "else at least 600."))
     ca_bundle: FilePath | None = Field(None, description=(
         "File of CA certificates that containers trust for pip and HTTPS, behind a proxy that "
         "inspects TLS."))
@@ -84,6 +101,31 @@ class Settings(BaseSettings):
     settle: int = Field(10, ge=0, description=(
         "Seconds before an unfinished start is believed to have left nothing behind."))
     waiting_max: int = Field(24 * 3600, ge=1, description="Longest wait in the line, seconds.")
+
+    min_hold: int = Field(3600, ge=1, description=(
+        "Seconds for which a slice is promised to whoever gets it."))
+    max_hold: int = Field(12 * 3600, ge=1, description=(
+        "Seconds after which even a busy server gives its slice back."))
+    run_hold: int = Field(600, ge=0, description=(
+        "Seconds a run holds its slice before somebody in front of a screen may have it."))
+    notice: int = Field(900, ge=1, description=(
+        "Seconds between telling somebody to give a slice back and taking it."))
+    idle: int = Field(1800, ge=1, description=(
+        "Seconds without work after which a holder is the first to give back."))
+    half_life_days: float = Field(7.0, gt=0, description=(
+        "Days after which use counts half in the fair shares."))
+    entry: int = Field(1800, ge=0, description="Seconds of use charged in advance with each slice.")
+    patience: int = Field(4 * 3600, ge=1, description=(
+        "Seconds in the line after which a server goes before everybody's share."))
+    run_patience: int = Field(24 * 3600, ge=1, description="The same for a run.")
+    grace: int = Field(900, ge=0, description=(
+        "Seconds for which reserved slices are kept for the group in its hours."))
+    margin: int = Field(600, ge=0, description=(
+        "Seconds before a reservation at which others have to leave."))
+    timezone: str = Field("UTC", description=(
+        "Time zone of the timetable (Asia/Seoul): quotas' weeks, and reservations without one."))
+    week_starts: str = Field("Mon 00:00", description=(
+        "When the week of the quotas begins, in that time zone."))
 
     runs_open: int = Field(100, ge=1, description=(
         "Runs that one person may have waiting or running."))
@@ -116,6 +158,31 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         # the hub, its service and the command line run in different folders
         return Path(__file__).resolve().parents[1] / value.expanduser()
+
+    @field_validator("cpu_idle")
+    @classmethod
+    def _not_too_soon(cls, value: int) -> int:
+        # servers tell the hub of their activity every five minutes: sooner would end who works
+        if 0 < value < _SOONEST_CULL:
+            raise ValueError(f"must be 0 (never) or at least {_SOONEST_CULL} seconds")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as e:
+            raise ValueError(f"unknown time zone {value!r}; write it like Asia/Seoul") from e
+        return value
+
+    @field_validator("week_starts")
+    @classmethod
+    def _week(cls, value: str) -> str:
+        day, _, at = value.partition(" ")
+        if day not in WEEKDAYS or not _readable(at):
+            raise ValueError(f"{value!r} is no moment of a week; write it like 'Mon 06:00'")
+        return value
 
     @property
     def database_url(self) -> str:

@@ -86,7 +86,7 @@ def run_spec(
     job = {
         "id": run.id, "notebook": _INPUT, "name": PurePosixPath(run.notebook).stem,
         "folder": run.folder, "parameters": dict(run.parameters), "cwd": run.cwd,
-        "timeout": run.timeout, "kernel": None,
+        "timeout": run.timeout, "kernel": None, "attempt": run.attempt,
         "record": {
             "image": run.image, "image_digest": digest, "commit": run.commit,
             "slice": str(lease.slice), "node": settings.node_name, "lease": lease.id,
@@ -94,7 +94,7 @@ def run_spec(
         },
     }
     return ContainerSpec(
-        name=f"{settings.name}-run-{run.id}",
+        name=f"{settings.name}-run-{lease.id}",
         image=run.image,
         # -I: a json.py in the student's home must not be imported in place of Python's
         command=("python", "-I", "-m", "madang.runner", _JOB),

@@ -4,6 +4,30 @@ A refusal is a decision, not a fault: nothing was changed, and `message` says wh
 `message` is an English template and the key of its translation (`face/locale`); `values` fill it.
 """
 
+from collections.abc import Iterable
+
+
+class Text:
+    """A sentence, or a part of one, that is put into another and translated before.
+
+    Args:
+        template: English, with `{name}` places; the key of its translation.
+        values: what fills them; a Text among them is translated too.
+    """
+
+    def __init__(self, template: str, **values: object) -> None:
+        self.template = template
+        self.values = values
+
+    def __str__(self) -> str:
+        return self.template.format(**self.values)
+
+    @classmethod
+    def joined(cls, parts: Iterable["Text"], between: str = " ") -> "Text":
+        """All of them, one behind the other."""
+        values = {f"p{i}": x for i, x in enumerate(parts)}
+        return cls(between.join(f"{{{x}}}" for x in values), **values)
+
 
 class Refusal(Exception):
     """A request that Madang declines.

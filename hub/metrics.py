@@ -1,51 +1,46 @@
-"""Every Prometheus series of Madang. Gauges are derived from the state when somebody scrapes.
+"""Every Prometheus series of Madang: what is counted stands here, the gauges in `hub.gauges`.
 
 Counters and histograms live in prometheus_client's default registry: what the hub's process counts
 (a refusal in the form, a grant to a server) appears at /hub/metrics, the rest at the service's
-`metrics`. Sum over both. The gauges are made by `StateCollector`, in the service only.
+`metrics`. Sum over both. The gauges are made by `gauges.StateCollector`, in the service only. No
+series has a person's name: who used what is in the store, and there for those who may see it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from hub.gauges import DERIVED, Series
 
 # a wait for a slice is minutes to hours; the library's buckets end at ten seconds
 _WAITS = (1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 14400, 28800, 86400)
+_HOLDS = (60, 300, 600, 1200, 1800, 2700, 3600, 5400, 7200, 14400, 28800, 43200, 86400)
+_LATE = (60, 300, 900, 1800, 3600, 7200, 14400, 28800)
+_ERRORS = (*(-x for x in reversed(_LATE)), 0, *_LATE)
 _STARTS = (0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60, 120)
 _TICKS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 KINDS = ("server", "run")
-SLICE_STATES = ("free", "held", "draining", "quarantined", "missing", "busy")
-LEASE_STAGES = ("waiting", "granted", "running", "draining", "quarantined")
-RUN_OPEN = ("waiting", "starting", "running", "stopping")
+WHYS = ("waiting", "idle", "reserved", "limit", "preempted", "hand")
+NO_GROUP = "-"  # no group can be called so; an empty label would be none at all
 RUN_ENDS = (
     "succeeded", "failed", "cancelled", "interrupted", "timed-out", "out-of-memory",
     "kernel-died", "lost",
 )
 # what can be counted while hub and service run; a reason that is missing here is a red test
 REASONS = (
-    "bad-request", "busy", "cpu-offer", "database", "disk-full", "docker", "ended", "exited",
-    "firewall", "geometry", "home", "hub", "image", "image-missing", "lease-lost", "network",
-    "no-choice", "no-gpu", "no-hook", "no-room", "not-a-notebook", "not-allowed", "not-found",
-    "not-logged-in", "old-docker", "options", "parameters-too-large", "path", "pin-refused",
-    "profile-not-here", "roster", "slice-gone", "slice-in-use", "stop", "timeout", "too-large",
-    "too-many-runs", "too-many-streams", "unavailable", "unknown-gpu", "unknown-model",
-    "unknown-parameter", "unknown-profile", "waited-too-long",
+    "at-limit", "bad-request", "busy", "cpu-offer", "database", "disk-full", "docker", "ended",
+    "exited", "firewall", "geometry", "group", "group-ended", "home", "hub", "image",
+    "image-missing", "lease-lost", "network", "no-choice", "no-gpu", "no-hook", "no-room",
+    "not-a-notebook", "not-allowed", "not-found", "not-held", "not-logged-in", "old-docker",
+    "options", "parameters-too-large", "path", "pin-refused", "profile-not-here", "quota",
+    "reservation", "reservation-conflict", "reserved", "roster", "slice-gone", "slice-in-use",
+    "somebody-waits", "stop", "timeout", "too-large", "too-many-runs", "too-many-streams",
+    "unavailable", "unknown-gpu", "unknown-model", "unknown-parameter", "unknown-profile",
+    "waited-too-long",
 )
-
-
-@dataclass(frozen=True)
-class Series:
-    """One documented series: name as Prometheus shows it, help text, type, labels."""
-
-    name: str
-    help: str
-    type: str
-    labels: tuple[str, ...] = ()
 
 
 def _counter(name: str, help: str, **labels: Iterable[str]) -> Counter:
@@ -60,7 +55,10 @@ def _counter(name: str, help: str, **labels: Iterable[str]) -> Counter:
 REFUSALS = _counter(
     "madang_refusals", "Requests that Madang declined, by reason.", reason=REASONS
 )
-GRANTS = _counter("madang_grants", "Slices given to somebody, by kind.", kind=KINDS)
+GRANTS = Counter(
+    "madang_grants", "Slices given to somebody, in whose name, and whether by a reservation.",
+    ("group", "kind", "reserved"),
+)
 RUNS = _counter("madang_runs_ended", "Runs that ended, by the stage they ended in.", stage=RUN_ENDS)
 TOLD = Counter("madang_operator_messages", "Things that only the operator can mend; see the log.")
 UNKNOWN = _counter(
@@ -68,8 +66,29 @@ UNKNOWN = _counter(
     source=("gpu", "docker"),
 )
 WAIT = Histogram(
-    "madang_wait_seconds", "Seconds between asking for a slice and being given one.", ("kind",),
-    buckets=_WAITS,
+    "madang_wait_seconds", "Seconds between asking for a slice and being given one.",
+    ("group", "kind"), buckets=_WAITS,
+)
+HELD = Histogram(
+    "madang_held_seconds", "Seconds for which a slice was held, from its grant until it was left.",
+    ("kind",), buckets=_HOLDS,
+)
+NOTICES = _counter(
+    "madang_notices", "Holders told to give back, by why; a second notice that ends sooner too.",
+    why=WHYS,
+)
+RECLAIMS = _counter(
+    "madang_reclaims", "Leases that a rule or a person ended from outside, by why.", why=WHYS
+)
+EXTENSIONS = Counter("madang_extensions", "Times that a holder was promised more time.")
+ETA = _counter(
+    "madang_eta", "Grants to those who were told a range at first, by whether they came in it.",
+    outcome=("early", "within", "late"),
+)
+ETA_ERROR = Histogram(
+    "madang_eta_error_seconds",
+    "Seconds by which a grant came after the middle of the range told at first; negative: before.",
+    buckets=_ERRORS,
 )
 START = Histogram(
     "madang_start_seconds",
@@ -89,19 +108,12 @@ LAST_TICK = Gauge(
 )
 STREAMS = Gauge("madang_streams", "Live event streams that are open now.")
 for _kind in KINDS:
-    WAIT.labels(_kind)
+    HELD.labels(_kind)
     START.labels(_kind)
 
 _MADE = (
-    REFUSALS, GRANTS, RUNS, TOLD, UNKNOWN, WAIT, START, TICK, TICKS, TICK_FAILURES, LAST_TICK,
-    STREAMS,
-)
-_DERIVED = (
-    Series("madang_database_up", "Whether this scrape could read the state (1 or 0).", "gauge"),
-    Series("madang_slices", "Slices by state and profile.", "gauge", ("state", "profile")),
-    Series("madang_line_length", "Requests that wait, by profile.", "gauge", ("profile",)),
-    Series("madang_leases", "Open and live leases by stage.", "gauge", ("stage",)),
-    Series("madang_runs", "Runs that have not ended, by stage.", "gauge", ("stage",)),
+    REFUSALS, GRANTS, WAIT, HELD, ETA, ETA_ERROR, NOTICES, EXTENSIONS, RECLAIMS, RUNS, TOLD,
+    UNKNOWN, START, TICK, TICKS, TICK_FAILURES, LAST_TICK, STREAMS,
 )
 
 
@@ -113,59 +125,16 @@ def _described(metric: Counter | Gauge | Histogram) -> Series:
     return Series(name, family.documentation, family.type, labels)
 
 
-ALL: tuple[Series, ...] = (*(_described(m) for m in _MADE), *_DERIVED)
+ALL: tuple[Series, ...] = (*(_described(m) for m in _MADE), *DERIVED)
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What the gauges are derived from: counts by (state, profile), profile, stage, stage."""
-
-    slices: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    line: Mapping[str, int] = field(default_factory=dict)
-    leases: Mapping[str, int] = field(default_factory=dict)
-    runs: Mapping[str, int] = field(default_factory=dict)
-
-
-class StateCollector:
-    """Gauges out of the state at the moment of the scrape.
-
-    Args:
-        read: gives the facts; whatever it raises becomes `madang_database_up 0` and no other gauge
-            (a stale number would look like a true one).
-    """
-
-    def __init__(self, read: Callable[[], Facts]) -> None:
-        self._read = read
-
-    def describe(self) -> Iterator[Metric]:
-        """The families without values: registering must not read the store."""
-        return (_family(s) for s in _DERIVED)
-
-    def collect(self) -> Iterator[Metric]:
-        """The families with their values."""
-        try:
-            facts: Facts | None = self._read()
-        except Exception:  # noqa: BLE001 - a scrape must answer whatever is broken
-            facts = None
-        up, slices, line, leases, runs = (_family(s) for s in _DERIVED)
-        up.add_metric((), float(facts is not None))
-        yield up
-        if facts is None:
-            return
-        _fill(slices, facts.slices)
-        _fill(line, {(k,): v for k, v in facts.line.items()})
-        _fill(leases, {(x,): facts.leases.get(x, 0) for x in LEASE_STAGES})
-        _fill(runs, {(x,): facts.runs.get(x, 0) for x in RUN_OPEN})
-        yield from (slices, line, leases, runs)
-
-
-def _family(series: Series) -> GaugeMetricFamily:
-    return GaugeMetricFamily(series.name, series.help, labels=series.labels)
-
-
-def _fill(family: GaugeMetricFamily, values: Mapping[Any, int]) -> None:
-    for labels, value in sorted(values.items()):
-        family.add_metric(labels, value)
+def expect(groups: Iterable[str]) -> None:
+    """Make the series of these groups before anything is counted: a rate misses a first one."""
+    for group in groups:
+        for kind in KINDS:
+            WAIT.labels(group, kind)
+            for reserved in ("yes", "no"):
+                GRANTS.labels(group, kind, reserved)
 
 
 def exposition(registry: CollectorRegistry = REGISTRY) -> tuple[bytes, str]:
@@ -188,15 +157,43 @@ def refused(reason: str) -> None:
     REFUSALS.labels(reason).inc()
 
 
-def granted(before: _State, after: _State) -> None:
-    """Count the grants that lie between two states, and how long each had waited."""
-    for id, lease in after.leases.items():
-        known = before.leases.get(id)
-        if lease.granted_at is None or (known is not None and known.granted_at is not None):
-            continue
-        kind = str(lease.request.kind)
-        GRANTS.labels(kind).inc()
-        WAIT.labels(kind).observe((lease.granted_at - lease.request.asked_at).total_seconds())
+def moved(before: _State, after: _State) -> None:
+    """Count what lies between two states, the one made from the other by steps.
+
+    A lease that no step touched is the same object in both.
+    """
+    old = before.leases
+    if old is after.leases:
+        return
+    touched = [(old.get(id), x) for id, x in after.leases.items() if old.get(id) is not x]
+    for was, now in touched:
+        if now.granted_at and not (was and was.granted_at):
+            _granted(now)
+        elif was and was.promised and now.promised > was.promised:
+            EXTENSIONS.inc()
+        if now.notice and not (was and was.notice == now.notice):
+            NOTICES.labels(str(now.notice.why)).inc()
+        if now.draining_at and not (was and was.draining_at):
+            _left(now)
+
+
+def _granted(lease: Any) -> None:
+    request, at = lease.request, lease.granted_at
+    group, kind = request.group or NO_GROUP, str(request.kind)
+    GRANTS.labels(group, kind, "yes" if lease.reservation else "no").inc()
+    WAIT.labels(group, kind).observe((at - request.asked_at).total_seconds())
+    if lease.eta is None:
+        return
+    earliest, latest = lease.eta
+    ETA.labels("early" if at < earliest else "late" if at > latest else "within").inc()
+    ETA_ERROR.observe((at - earliest - (latest - earliest) / 2).total_seconds())
+
+
+def _left(lease: Any) -> None:
+    seconds = (lease.draining_at - lease.granted_at).total_seconds()
+    HELD.labels(str(lease.request.kind)).observe(seconds)
+    if lease.why:
+        RECLAIMS.labels(str(lease.why)).inc()
 
 
 def run_done(run: Any) -> None:

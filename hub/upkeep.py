@@ -38,7 +38,7 @@ def prepare(settings: Settings) -> str:
         Unavailable: the database or Docker does not answer.
     """
     _prepare_store(settings)
-    return open_broker(settings).network().gateway
+    return open_broker(settings).network(prepare=True).gateway
 
 
 def _prepare_store(settings: Settings) -> None:

@@ -7,9 +7,10 @@ import pytest
 # measured; a file that is not named here takes seconds
 _LONG = (
     "browser/test_student.py", "face/test_spawner.py", "images/test_runner.py",
-    "face/test_login_hub.py", "images/test_cli.py", "images/test_images.py",
-    "face/test_cli_host.py", "images/test_runner_ends.py", "edge/test_hubapi.py",
-    "face/test_accounts.py", "browser/test_room.py", "edge/test_store_trouble.py",
+    "face/test_login_hub.py", "images/test_activity.py", "images/test_cli.py",
+    "images/test_images.py", "face/test_cli_host.py", "images/test_runner_ends.py",
+    "edge/test_hubapi.py",
+    "face/test_accounts.py", "browser/test_board.py", "edge/test_store_trouble.py",
     "face/test_stream.py", "edge/test_firewall.py",
 )
 

@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 import docker
 import httpx
 
+from tests.people import Person
+
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 STUDENTS = tuple(f"student{i}" for i in range(1, 9))
@@ -42,63 +44,6 @@ def wait_for(what: Callable[[], T], *, timeout: float = 60, every: float = 0.3, 
             last = e
         time.sleep(every)
     raise AssertionError(f"not within {timeout:.0f} s: {why or what} (last: {last!r})")
-
-
-class Student:
-    """A person with a browser's cookies, speaking to the hub as its pages do."""
-
-    def __init__(self, workspace: "Workspace", name: str) -> None:
-        self.name = name
-        self._workspace = workspace
-        self.http = httpx.Client(
-            base_url=workspace.url,
-            follow_redirects=True,
-            timeout=30,
-            headers={"Accept-Language": "en"},
-        )
-        self.login()
-
-    def login(self) -> None:
-        page = self.http.get("/hub/login")
-        page.raise_for_status()
-        answer = self.http.post(
-            "/hub/login",
-            data={
-                "username": self.name,
-                "password": self._workspace.password(self.name),
-                "_xsrf": self._xsrf(),
-            },
-        )
-        assert "/hub/login" not in str(answer.url), answer.text[:2000]
-
-    def _xsrf(self) -> str:
-        jar = [c for c in self.http.cookies.jar if c.name == "_xsrf"]
-        best = max(jar, key=lambda c: len(c.path) if "/hub/".startswith(c.path) else -1)
-        return best.value or ""
-
-    def api(self, method: str, path: str, **rest: Any) -> httpx.Response:
-        return self.http.request(
-            method,
-            f"/hub/api{path}",
-            headers={"X-XSRFToken": self._xsrf(), "Referer": f"{self._workspace.url}/hub/home"},
-            **rest,
-        )
-
-    def start(self, profile: str) -> httpx.Response:
-        body = {"user_options": {"profile": profile, "image": "madang/notebook:latest"}}
-        return self.api("POST", f"/users/{self.name}/server", json=body)
-
-    def stop(self) -> httpx.Response:
-        return self.api("DELETE", f"/users/{self.name}/server")
-
-    def server(self) -> dict[str, Any]:
-        """The default server as the hub knows it; {} when there is none."""
-        answer = self.api("GET", f"/users/{self.name}")
-        answer.raise_for_status()
-        return answer.json()["servers"].get("", {})
-
-    def ready(self) -> bool:
-        return bool(self.server().get("ready"))
 
 
 class Workspace:
@@ -130,7 +75,8 @@ class Workspace:
         self.docker = docker.from_env(timeout=120)
         self._serve: subprocess.Popen[bytes] | None = None
         self._log = folder / "serve.log"
-        self._people: dict[str, Student] = {}
+        self.clients: list[httpx.Client] = []
+        self._people: dict[str, Person] = {}
 
     # ---- life ------------------------------------------------------------------------------
 
@@ -190,8 +136,8 @@ class Workspace:
         for container in self.containers():
             container.remove(force=True)
         self.cli("uninstall", "--yes", check=False)
-        for person in self._people.values():
-            person.http.close()
+        for client in self.clients:
+            client.close()
         self.docker.close()
         left = [p for p in _processes() if p[2].get("MADANG_NAME") == self.name]
         for pid, _, _ in left:
@@ -213,10 +159,12 @@ class Workspace:
         which = "admin-password" if user == "operator" else "user-password"
         return (self.data / "secrets" / which).read_text().strip()
 
-    def student(self, name: str) -> Student:
+    def student(self, name: str) -> Person:
         """Somebody logged in; closed with the workspace."""
         if name not in self._people:
-            self._people[name] = Student(self, name)
+            self._people[name] = Person(self, name)
+            answer = self._people[name].log_in()
+            assert "/hub/login" not in str(answer.url), answer.text[:2000]
         return self._people[name]
 
     def rest(self, method: str, path: str, **body: Any) -> httpx.Response:

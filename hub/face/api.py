@@ -15,41 +15,30 @@ from pydantic import AfterValidator, BaseModel, Field, JsonValue
 from hub.batch import Batch
 from hub.broker import Broker
 from hub.core import roster
-from hub.core.lease import Kind, Lease
-from hub.core.policy import Offer
 from hub.core.runs import Run, Submission
+from hub.core.sizes import Offer
+from hub.desk import Desk
 from hub.errors import BadInput, NotAllowed, NotFound
-from hub.face import stream
+from hub.face import pages, stream
+from hub.face.caller import Caller
 from hub.face.login import ApiCaller, Login, api_caller
 from hub.face.stream import Streams
-from hub.face.views import (
-    Caller,
-    ErrorOut,
-    LeaseOut,
-    LineOut,
-    MeOut,
-    RosterOut,
-    SliceOut,
-    lease_of,
-    leases_of,
-    line_of,
-    slices_of,
-)
+from hub.face.views import ErrorOut, MeOut, RosterOut
 
-_ERRORS: dict[int | str, dict[str, Any]] = {
+ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorOut, "description": text}
     for status, text in {
         400: "What was asked cannot be.", 401: "No valid token or session.",
         403: "Not the caller's to do.", 404: "No such thing, or not the caller's.",
-        413: "Larger than allowed.", 422: "The request has not the declared form.",
-        429: "Too many at once.", 503: "Something outside does not answer; try again.",
-        507: "The disk is full.",
+        409: "Not as things stand.", 413: "Larger than allowed.",
+        422: "The request has not the declared form.", 429: "Too many at once.",
+        503: "Something outside does not answer; try again.", 507: "The disk is full.",
     }.items()
 }
-router = APIRouter(prefix="/api", responses=_ERRORS)
+router = APIRouter(prefix="/api", responses=ERRORS)
 
 
-def _as(kind: str) -> dict[int | str, dict[str, Any]]:
+def text_answer(kind: str) -> dict[int | str, dict[str, Any]]:
     """A text as the good answer; as `response_class` it would be the errors' type as well."""
     return {200: {"content": {kind: {"schema": {"type": "string"}}}}}
 
@@ -61,6 +50,7 @@ class Parts:
 
     broker: Broker
     batch: Batch
+    desk: Desk
     login: Login
     streams: Streams
 
@@ -71,7 +61,12 @@ def parts(request: Request) -> Parts:
     return found
 
 
+def _language(request: Request) -> str:
+    return pages.language_of(request)
+
+
 Use = Annotated[Parts, Depends(parts)]
+Language = Annotated[str, Depends(_language)]
 Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9-]{1,64}$", description="An id.")]
 RunId = Annotated[
     str, Path(pattern=r"^[A-Za-z0-9-]{1,64}$", description="A run's id, or how it begins.")
@@ -137,6 +132,7 @@ def me(caller: ApiCaller) -> MeOut:
     return MeOut(
         name=caller.name, kind=caller.kind, groups=caller.groups,
         is_operator=caller.is_operator, is_instructor=caller.is_instructor,
+        instructs=caller.instructs,
     )
 
 
@@ -144,48 +140,6 @@ def me(caller: ApiCaller) -> MeOut:
 def offers(use: Use) -> tuple[Offer, ...]:
     """The sizes that can be asked for, and how many of each are free."""
     return use.broker.offers()
-
-
-@router.get("/slices")
-def slices(caller: ApiCaller, use: Use) -> list[SliceOut]:
-    """All slices as last seen."""
-    return slices_of(use.broker.state(), caller)
-
-
-@router.get("/line")
-def line(caller: ApiCaller, use: Use) -> list[LineOut]:
-    """All who wait, oldest first."""
-    return line_of(use.broker.state(), caller)
-
-
-@router.get("/leases")
-def leases(
-    caller: ApiCaller, use: Use, *,
-    ended: Annotated[
-        bool, Query(alias="all", description="Ended ones too, newest first.")
-    ] = False,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> list[LeaseOut]:
-    """One's own leases; an operator's are everybody's."""
-    if not ended:
-        return leases_of(use.broker.state().leases.values(), caller)
-    user = None if caller.is_operator else caller.name
-    return leases_of(use.broker.history(limit=limit, user=user), caller)
-
-
-@router.delete("/leases/{id}")
-def end_lease(id: Id, caller: ApiCaller, use: Use) -> LeaseOut:
-    """End a lease, or leave the line. The slice is free when it was seen to be clean.
-
-    A run is cancelled: it saves what it has, and its lease ends with it.
-    """
-    lease = _own_lease(id, caller, use.broker)
-    by = _by(caller, lease.request.user)
-    if _runs_still(lease, use.batch):
-        use.batch.cancel(id, by)
-    else:
-        use.broker.end(id, by)
-    return lease_of(use.broker.look(id).lease)
 
 
 # ---- runs ---------------------------------------------------------------------------------------
@@ -223,7 +177,7 @@ def run(id: RunId, caller: ApiCaller, use: Use) -> Run:
     return _own_run(id, caller, use.batch)
 
 
-@router.get("/runs/{id}/logs", response_model=None, responses=_as("text/plain"))
+@router.get("/runs/{id}/logs", response_model=None, responses=text_answer("text/plain"))
 def logs(id: RunId, caller: ApiCaller, use: Use) -> PlainTextResponse:
     """What the run has printed so far, as plain text."""
     found = _own_run(id, caller, use.batch)
@@ -240,7 +194,7 @@ def cancel(id: RunId, caller: ApiCaller, use: Use) -> Run:
 # ---- live ---------------------------------------------------------------------------------------
 
 
-@router.get("/runs/{id}/events", response_model=None, responses=_as("text/event-stream"))
+@router.get("/runs/{id}/events", response_model=None, responses=text_answer("text/event-stream"))
 def run_events(id: RunId, request: Request, caller: ApiCaller, use: Use) -> StreamingResponse:
     """Server-sent events: `run` (a Run) on change, `log` (a JSON string) as printed, `end`."""
     use.streams.check(caller)
@@ -250,11 +204,15 @@ def run_events(id: RunId, request: Request, caller: ApiCaller, use: Use) -> Stre
     )
 
 
-@router.get("/events", response_model=None, responses=_as("text/event-stream"))
-def events(request: Request, caller: ApiCaller, use: Use) -> StreamingResponse:
+@router.get("/events", response_model=None, responses=text_answer("text/event-stream"))
+def events(
+    request: Request, caller: ApiCaller, use: Use, language: Language
+) -> StreamingResponse:
     """Server-sent events: `state` (offers, slices, line, leases, runs) at once and on change."""
     use.streams.check(caller)
-    return stream.answer(use.streams.live(caller, lambda: use.login.caller(request)))
+    return stream.answer(
+        use.streams.live(caller, language, lambda: use.login.caller(request))
+    )
 
 
 # ---- people -------------------------------------------------------------------------------------
@@ -275,8 +233,7 @@ async def _text(request: Request) -> str:
 @router.put("/roster", openapi_extra=_CSV)
 def put_roster(text: Annotated[str, Depends(_text)], caller: ApiCaller, use: Use) -> RosterOut:
     """Replace the roster; a bad line is refused with its number and nothing is changed."""
-    if not caller.is_operator:
-        raise NotAllowed("Only an operator can change the roster.")
+    operators_only(caller)
     members = roster.parse(text, "roster")
     use.broker.set_members(members)
     return RosterOut(members=len(members))
@@ -285,27 +242,30 @@ def put_roster(text: Annotated[str, Depends(_text)], caller: ApiCaller, use: Use
 # ---- may they -----------------------------------------------------------------------------------
 
 
-def _own_lease(id: str, caller: Caller, broker: Broker) -> Lease:
-    lease = broker.look(id).lease
-    if not caller.sees(lease.request.user):
-        # the same words as for one that was never made: ids of others are not confirmed
-        raise NotFound("There is no lease {id}.", id=id)
-    return lease
+def operators_only(caller: Caller) -> None:
+    """Refuse everybody else.
+
+    Raises:
+        NotAllowed: no operator, or one whose rights this token does not carry.
+    """
+    if not caller.is_operator:
+        raise withheld(caller) or NotAllowed("Only an operator can do this.")
 
 
-def _runs_still(lease: Lease, batch: Batch) -> bool:
-    """Whether a run that has not ended stands behind this lease: it is asked to save first."""
-    if lease.request.kind is not Kind.RUN:
-        return False
-    try:
-        return not batch.get(lease.id).done
-    except NotFound:
-        return False
+def withheld(caller: Caller) -> NotAllowed | None:
+    """Where the token of a server lacks what its owner may do: says so, and what to take."""
+    return NotAllowed(
+        "The token of a server may not do this, because every notebook that you open could. Do it "
+        "on Madang's page, or put a token of your own (the hub's page Token) into MADANG_TOKEN."
+    ) if caller.withheld else None
 
 
 def _own_run(id: str, caller: Caller, batch: Batch) -> Run:
-    found = batch.get(id)
-    if not caller.sees(found.user):
+    if caller.is_operator:
+        return batch.get(id)
+    found = batch.get(id, user=caller.name)
+    if not caller.owns(found.user):
+        # a service may be named like a person
         raise NotFound("There is no run {id}. `madang run list` shows yours.", id=id)
     return found
 

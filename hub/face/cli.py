@@ -1,7 +1,7 @@
 """`madang` on the host: the REST verbs of the image, and the verbs that need the machine.
 
 Exit codes as the REST verbs': 0 done; 2 refused, or a mistake in what was typed; 3 Madang does not
-run. `doctor` ends with 1 when something fails.
+run. `status` ends with 4 when Madang runs and does not answer, `doctor` with 1 when a check fails.
 """
 
 import json
@@ -31,7 +31,7 @@ roster = typer.Typer(no_args_is_help=True, help="Check or load the list of peopl
 app.add_typer(database, name="database")
 app.add_typer(roster, name="roster")
 
-_REFUSED, _NOT_RUNNING = 2, 3
+_REFUSED, _NOT_RUNNING, _SILENT = 2, 3, 4
 _MARKS = {checks.Level.OK: "ok  ", checks.Level.WARN: "warn", checks.Level.FAIL: "FAIL"}
 _COLOURS = {
     checks.Level.OK: typer.colors.GREEN, checks.Level.WARN: typer.colors.YELLOW,
@@ -127,7 +127,7 @@ def down() -> None:
 
 @app.command("status")
 def status(as_json: Json = False) -> None:
-    """Say whether Madang runs and answers; exit code 3 when it does not run."""
+    """Say whether Madang runs and answers; exit code 3: it does not run, 4: it does not answer."""
     settings = _settings()
     pid = supervisor.running(settings)
     answers = pid is not None and supervisor.healthy(settings)
@@ -138,8 +138,8 @@ def status(as_json: Json = False) -> None:
     else:
         said = "answers" if answers else f"does not answer: see {settings.data / 'log'}"
         print(f"Madang runs (pid {pid}); {programs.url(settings)} {said}.")
-    if pid is None:
-        raise typer.Exit(_NOT_RUNNING)
+    if not answers:
+        raise typer.Exit(_NOT_RUNNING if pid is None else _SILENT)
 
 
 @app.command("uninstall")

@@ -8,25 +8,28 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hub.config import Settings
-from hub.core.policy import Offer
+from hub.core.sizes import Offer
 from hub.errors import BadInput
 from hub.face import words
 
 CPU = "cpu"  # the profile of a server without a slice
 TEMPLATES = Path(__file__).parent / "templates"
-_KEYS = frozenset({"profile", "image", "language"})
-_FIELD = "choice"
+_KEYS = frozenset({"profile", "image", "group", "language"})
+_FIELD, _GROUP = "choice", "group"
+_LONGEST = 80  # of a group's name; no group has one as long
+_A_CHOICE = 2  # with one group there is nothing to choose
 _SEVENTHS = 7  # into how many compute slices a card with MIG is cut
 _IGNORED = frozenset({"_xsrf"})
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What somebody wants to start. `language` may be empty: nobody said."""
+    """What somebody wants to start. `language` and `group` may be empty: nobody said."""
 
     profile: str
     image: str
     language: str = ""
+    group: str = ""
 
     @property
     def has_slice(self) -> bool:
@@ -54,7 +57,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Group:
+class Section:
     """The offers of one image."""
 
     title: str
@@ -63,26 +66,36 @@ class Group:
 
 @dataclass(frozen=True)
 class Form:
-    """The whole form; `problem` is said in place of the slices when the store did not answer."""
+    """The whole form; `problem` is said in place of the slices when the store did not answer.
 
-    groups: tuple[Group, ...]
+    `groups`: in whose name the person may ask, where there is a choice; `group` is chosen already.
+    """
+
+    sections: tuple[Section, ...]
     problem: str = ""
+    groups: tuple[str, ...] = ()
+    group: str = ""
 
 
 def build(
     settings: Settings, offers: Iterable[Offer], last: object = None, problem: str = "",
+    groups: tuple[str, ...] = (),
 ) -> Form:
     """The form, with the choice `last` (or the first offer that is free) already made.
 
-    `last` is what JupyterHub kept of an earlier start, which may be anything.
+    `last` is what JupyterHub kept of an earlier start, which may be anything; `groups`: in whose
+    name the person may ask.
     """
-    offers = tuple(offers)
-    chosen = _preferred(settings, offers, last if isinstance(last, dict) else {})
-    groups = tuple(
-        Group(title, tuple(_card(tag, x, chosen) for x in _sizes(settings, offers)))
+    offers, last = tuple(offers), last if isinstance(last, dict) else {}
+    chosen = _preferred(settings, offers, last)
+    sections = tuple(
+        Section(title, tuple(_card(tag, x, chosen) for x in _sizes(settings, offers)))
         for tag, title in settings.images.items()
     )
-    return Form(groups, problem)
+    if len(groups) < _A_CHOICE:
+        return Form(sections, problem)
+    group = last.get("group")
+    return Form(sections, problem, groups, group if group in groups else groups[0])
 
 
 def render(form: Form, language: str) -> str:
@@ -101,12 +114,13 @@ def from_form(data: Mapping[str, list[str]]) -> dict[str, object]:
         BadInput: nothing was chosen, a field that the form does not have, or one that it has not
             filled itself.
     """
-    _no_others(set(data) - _IGNORED, {_FIELD})
+    _no_others(set(data) - _IGNORED, {_FIELD, _GROUP})
     given = data.get(_FIELD, [])
     if not given:
         raise BadInput("Please choose what to start.", reason="no-choice")
     image, _, profile = given[0].rpartition(" ")
-    return {"profile": profile, "image": image}
+    group = data.get(_GROUP, [])
+    return {"profile": profile, "image": image, **({"group": group[0]} if group else {})}
 
 
 def from_query(data: Mapping[str, list[str]]) -> dict[str, object]:
@@ -148,14 +162,16 @@ def check(settings: Settings, options: object) -> Choice:
             "Servers without a slice are not offered here. Choose a size.", reason="cpu-offer"
         )
     language = str(options.get("language") or "")
-    return Choice(profile, image, language if language in words.languages() else "")
+    # whether the person is in the group is the broker's to say
+    group = str(options.get("group") or "")[:_LONGEST]
+    return Choice(profile, image, language if language in words.languages() else "", group)
 
 
 def _no_others(given: set[str], known: Iterable[str]) -> None:
     others = sorted(given - set(known))
     if others:
         raise BadInput(
-            "Unknown option: {names}. The options are profile and image.", reason="options",
+            "Unknown option: {names}. The options are profile, image and group.", reason="options",
             names=", ".join(others)[:200],
         )
 

@@ -1,11 +1,12 @@
-"""What machines ask: is it alive, and the numbers."""
+"""What machines ask: is it alive, and the numbers; and the dashboard that shows them."""
 
 import logging
+from pathlib import Path
 
 import anyio
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 
 from hub import metrics
 from hub.errors import NotAllowed
@@ -16,6 +17,7 @@ from hub.face.views import ErrorOut, HealthOut
 log = logging.getLogger("madang.service")
 router = APIRouter()
 _DATABASE = 5.0  # seconds that the database may take
+DASHBOARD = Path(__file__).parent / "grafana" / "madang.json"
 
 
 @router.get("/health", response_model=HealthOut, responses={503: {"model": HealthOut}})
@@ -58,3 +60,19 @@ async def scrape(request: Request) -> Response:
         raise NotAllowed("Metrics need an operator's token or the hub's scope read:metrics.")
     text, kind = await to_thread.run_sync(metrics.exposition, request.app.state.registry)
     return Response(text, media_type=kind)
+
+
+@router.get(
+    "/grafana.json", response_class=Response,
+    responses={
+        200: {"content": {"application/json": {"schema": {"type": "object"}}}},
+        401: {"model": ErrorOut}, 403: {"model": ErrorOut}, 503: {"model": ErrorOut},
+    },
+)
+async def dashboard(request: Request) -> Response:
+    """The Grafana dashboard, for an operator: a file to import."""
+    parts: Parts = request.app.state.parts
+    caller = await parts.login.caller(request)
+    if not caller.is_operator:
+        raise NotAllowed("The dashboard is for operators.")
+    return FileResponse(DASHBOARD, media_type="application/json", filename="madang.json")

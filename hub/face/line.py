@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from hub.broker import Broker, View
-from hub.core.lease import Kind, Lease, Stage
-from hub.core.policy import Place
+from hub.core import claims, roster
+from hub.core.forecast import Place
+from hub.core.lease import Kind, Lease, Stage, Why
 from hub.errors import NotFound, Unavailable, Unknown
+from hub.face import reasons
 from hub.face.calls import Calls
 from hub.face.form import Choice
 
@@ -96,10 +98,12 @@ class Line:
         """In a thread. Keeps the lease's id itself: a cancel may leave nobody to be told of it."""
         ask = partial(
             self._broker.ask, user=self._user, kind=Kind.SERVER, name=self._server,
-            profile=choice.profile, image=choice.image, options=options,
+            profile=choice.profile, image=choice.image, options=options, group=choice.group,
         )
         lease = ask()
-        if (lease.request.profile, lease.request.image) != (choice.profile, choice.image):
+        had = lease.request
+        group = choice.group or had.group
+        if (had.profile, had.image, had.group) != (choice.profile, choice.image, group):
             # a place that an earlier hub left behind, and the person has chosen anew since
             self._broker.withdraw(lease.id, "another choice was made")
             lease = ask()
@@ -117,9 +121,22 @@ class Line:
             return None
 
 
+def groups_of(broker: Broker, user: str) -> tuple[str, ...]:
+    """In whose name a person may ask.
+
+    Raises:
+        Unavailable: the store does not answer.
+    """
+    groups = roster.groups_of(broker.members(), user)
+    return claims.open_groups(broker.state(), groups, datetime.now(UTC))
+
+
 def _granted(view: View | None) -> bool:
     stage = view.lease.stage if view else Stage.WAITING
     if view and stage not in (Stage.WAITING, Stage.GRANTED, Stage.RUNNING):
+        if view.lease.why is Why.HAND:
+            why = reasons.why_it_ended(view.lease, str)
+            raise Unavailable("Your place in the line is gone. {why}", reason="ended", why=why)
         raise Unavailable(
             "Your place in the line was ended: {cause}.", reason="ended", cause=view.lease.cause
         )

@@ -23,7 +23,7 @@ from tornado.web import HTTPError
 from hub.core import roster
 from hub.core.roster import Member, Role
 from hub.errors import NotAllowed, Unavailable
-from hub.face.views import Caller
+from hub.face.caller import Caller
 
 log = logging.getLogger("madang.login")
 OPERATOR_SERVICE = "madang-host"  # the command line on the host, with the token in the data folder
@@ -205,14 +205,21 @@ def _caller(
     if kind != "user":  # a service may be named like a person of the roster
         return Caller(name=name, kind=kind, scopes=scopes, is_operator=host)
     people = tuple(members)
-    roles = {m.role for m in people if m.name == name}
+    own = [m for m in people if m.name == name]
     # the hub keeps its own mark until the next login: it counts only where there is no roster
-    operator = Role.OPERATOR in roles if people else bool(model.get("admin"))
+    operator = roster.is_operator(own, name) if people else bool(model.get("admin"))
+    instructs = tuple(m.group for m in own if m.role is Role.INSTRUCTOR)
+    groups = tuple(sorted({*(m.group for m in own), *model.get("groups", ())}))
+    if _is_of_a_server(scopes):
+        return Caller(
+            name=name, scopes=scopes, groups=groups, withheld=operator or bool(instructs)
+        )
     return Caller(
-        name=name, scopes=scopes,
-        groups=tuple(sorted({*roster.groups_of(people, name), *model.get("groups", ())})),
-        is_operator=operator and not _is_of_a_server(scopes),
-        is_instructor=Role.INSTRUCTOR in roles,
+        name=name, scopes=scopes, groups=groups, is_operator=operator,
+        is_instructor=bool(instructs), instructs=instructs,
+        teaches=frozenset(
+            m.name for m in people if m.group in instructs and m.role is Role.STUDENT
+        ),
     )
 
 

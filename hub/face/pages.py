@@ -1,4 +1,4 @@
-"""The pages that people see: the room at a glance, the API's documentation, errors."""
+"""The pages that people see: the board, the API's documentation, errors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,37 +15,33 @@ from starlette.types import Scope
 from hub.errors import Refusal
 from hub.face import words
 from hub.face.login import Login, PageVisitor
+from hub.face.spoken import SPOKEN
 
 HERE = Path(__file__).parent
 router = APIRouter(include_in_schema=False)
 PAGES = frozenset({"", "docs", "oauth_callback"})  # below the prefix; all else answers JSON
-# every text that static/service.js shows; a key that is missing there is a red test
-SPOKEN = (
-    "free", "in use", "ending", "out of order", "missing", "busy", "not cut", "yours",
-    "GPU {index}", "{used} of {total} GiB", "{total} GiB",
-    "Nobody waits.", "{position}. {profile}", "you", "somebody", "since {time}",
-    "You hold no slice and wait for none.", "Nobody holds or waits for a slice.", "No runs yet.",
-    "waiting", "granted", "running", "starting", "stopping",
-    "succeeded", "failed", "cancelled", "interrupted", "timed-out", "out-of-memory",
-    "kernel-died", "lost",
-    "JupyterLab", "run", "cell {done} of {total}", "Log", "Cancel", "Leave the line", "Give back",
-    "End {name}? It stops, and what is not saved is lost.",
-    "Live", "The connection is lost; trying again …", "Madang sees no GPU.",
-)
+LANGUAGE_COOKIE = "madang-language"  # what the board's switch has chosen
 
 
 @dataclass(frozen=True)
 class Page:
-    """What every template takes. `texts` is for the script; `title` is translated."""
+    """What every template takes; `title` is translated.
+
+    `languages`: code → its own name, for the switch. For the board's scripts: `texts`, `zone` (the
+    house's time zone, in which all times are shown) and `instructs`, the groups that one leads.
+    """
 
     prefix: str
     language: str
     title: str
+    languages: Mapping[str, str]
     name: str = ""
     is_operator: bool = False
     xsrf: str = ""
     message: str = ""
     texts: Mapping[str, str] | None = None
+    zone: str = "UTC"
+    instructs: tuple[str, ...] = ()
 
 
 def _environment() -> Environment:
@@ -64,18 +60,30 @@ def _render(template: str, page: Page, status: int = 200) -> HTMLResponse:
 
 
 def language_of(request: Request) -> str:
-    """The language of whoever asks."""
+    """The language of whoever asks: what the switch says, else the browser."""
+    chosen = request.cookies.get(LANGUAGE_COOKIE, "")
+    if chosen in words.languages():
+        return chosen
     return words.choose(request.headers.get("accept-language"))
 
 
-@router.get("/")
-async def room(request: Request, visitor: PageVisitor) -> Response:
-    """Every GPU with its slices, the line, and what is the visitor's."""
+def _page(request: Request, title: str, **rest: Any) -> Page:
     language = language_of(request)
-    login: Login = request.app.state.login
-    return _render("room.html", Page(
-        prefix=request.app.state.prefix, language=language, title=words.say(language, "The room"),
-        name=visitor.name, is_operator=visitor.is_operator, xsrf=login.xsrf(request),
+    return Page(
+        prefix=request.app.state.prefix, language=language, title=title,
+        languages={x: words.name(x) for x in words.languages()}, **rest,
+    )
+
+
+@router.get("/")
+async def board(request: Request, visitor: PageVisitor) -> Response:
+    """Every GPU with its slices, the line, what is the visitor's, and what is reserved."""
+    language = language_of(request)
+    state = request.app.state
+    return _render("board.html", _page(
+        request, words.say(language, "The board"), name=visitor.name,
+        is_operator=visitor.is_operator, instructs=visitor.instructs,
+        xsrf=state.login.xsrf(request), zone=state.parts.broker.settings.timezone,
         texts={x: words.say(language, x) for x in SPOKEN},
     ))
 
@@ -83,11 +91,9 @@ async def room(request: Request, visitor: PageVisitor) -> Response:
 @router.get("/docs")
 async def docs(request: Request, visitor: PageVisitor) -> Response:
     """The API, to read and to try out in one's own session."""
-    language = language_of(request)
     login: Login = request.app.state.login
-    return _render("docs.html", Page(
-        prefix=request.app.state.prefix, language=language, title="API", name=visitor.name,
-        xsrf=login.xsrf(request),
+    return _render("docs.html", _page(
+        request, "API", name=visitor.name, xsrf=login.xsrf(request),
     ))
 
 
@@ -107,9 +113,8 @@ async def without_slash(request: Request) -> Response:
 def refused(request: Request, refusal: Refusal) -> Response:
     """A refusal as a page."""
     language = language_of(request)
-    return _render("error.html", Page(
-        prefix=request.app.state.prefix, language=language,
-        title=words.say(language, "This did not work"),
+    return _render("error.html", _page(
+        request, words.say(language, "This did not work"),
         message=words.refusal(language, refusal),
     ), refusal.status)
 

@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -21,24 +23,28 @@ from starlette.responses import JSONResponse, Response
 from hub import config, metrics
 from hub.batch import Batch
 from hub.broker import Broker, open_broker
+from hub.desk import Desk
 from hub.errors import Refusal, Unavailable, Unknown
-from hub.face import api, health, pages, words
+from hub.face import api, api_desk, api_line, health, pages, words
 from hub.face.api import Parts
+from hub.face.facts import facts_of
 from hub.face.guard import Guard
 from hub.face.lifeline import end_with_parent, listen
 from hub.face.login import Login, LoginNeeded, hub_auth, is_https
-from hub.face.stream import Printed, Seen, Streams
+from hub.face.look import Look
+from hub.face.stream import Printed, Streams
 from hub.face.ticker import Ticker
-from hub.face.views import ErrorOut, ErrorText, facts_of
+from hub.face.views import ErrorOut, ErrorText
+from hub.gauges import Facts, StateCollector
+from hub.resuming import resume
 
 log = logging.getLogger("madang.service")
-_SHOWN_RUNS = 100  # newest runs of the caller that the live page shows, beside all open ones
 
 
 class _Registry(CollectorRegistry):
     """The process's own registry and our gauges; not in it: an app leaves nothing behind."""
 
-    def __init__(self, gauges: metrics.StateCollector) -> None:
+    def __init__(self, gauges: StateCollector) -> None:
         super().__init__()
         self.register(gauges)
         self.register(REGISTRY)
@@ -58,13 +64,13 @@ def create_app(broker: Broker, batch: Batch, login: Login, prefix: str) -> FastA
     )
     app.state.prefix = prefix
     app.state.login = login
-    app.state.parts = Parts(broker, batch, login, _streams(broker, batch))
-    app.state.ticker = Ticker(broker, batch, broker.settings.tick)
+    app.state.parts = Parts(broker, batch, Desk(broker), login, _streams(broker, batch))
+    app.state.ticker = Ticker(
+        broker, batch, broker.settings.tick, partial(resume, broker)
+    )
     app.state.health_thread = CapacityLimiter(2)
-    app.state.registry = _Registry(metrics.StateCollector(
-        lambda: facts_of(broker.state(), batch.open_runs())
-    ))
-    for router in (api.router, health.router, pages.router):
+    app.state.registry = _Registry(StateCollector(lambda: _facts(broker, batch)))
+    for router in (api.router, api_line.router, api_desk.router, health.router, pages.router):
         app.include_router(router, prefix=prefix.rstrip("/"))
     for path, files in pages.assets().items():
         app.mount(f"{prefix}{path}", files)
@@ -73,17 +79,19 @@ def create_app(broker: Broker, batch: Batch, login: Login, prefix: str) -> FastA
     return app
 
 
-def _streams(broker: Broker, batch: Batch) -> Streams:
-    def look(whose: frozenset[str | None]) -> Seen:
-        newest = {x: tuple(batch.list(user=x, limit=_SHOWN_RUNS)) for x in whose}
-        return Seen(broker.state(), tuple(batch.open_runs()), newest)
+def _facts(broker: Broker, batch: Batch) -> Facts:
+    members = broker.members()
+    metrics.expect(x.group for x in members)
+    return facts_of(broker.state(), batch.open_runs(), members, datetime.now(UTC))
 
+
+def _streams(broker: Broker, batch: Batch) -> Streams:
     def printed(id: str) -> Printed:
         # first the run: when it has ended by then, the log is whole
         run = batch.get(id)
         return Printed(run, batch.logs(run.id))
 
-    return Streams(look, printed)
+    return Streams(Look(broker, batch), printed)
 
 
 @asynccontextmanager

@@ -9,9 +9,10 @@ JupyterHub calls a second after a person's cancel and never when the hub stops.
 """
 
 import asyncio
-import functools
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from traitlets import default
@@ -20,14 +21,15 @@ from hub import metrics
 from hub.broker import Broker
 from hub.config import Settings
 from hub.containers import ContainerOptions
+from hub.core.forecast import Place
 from hub.core.lease import Kind, Lease
-from hub.core.policy import Offer, Place
+from hub.core.sizes import Offer
 from hub.errors import Refusal, Unknown
-from hub.face import form, lastwords, words
+from hub.face import form, lastwords, reasons, words
 from hub.face.booting import Booting
 from hub.face.calls import Threads
 from hub.face.container import ContainerSpawner
-from hub.face.line import Line
+from hub.face.line import Line, groups_of
 from hub.face.refused import Refused, refused
 
 _CHANGE = 0.25  # seconds between two looks whether there is something to tell
@@ -57,21 +59,24 @@ class SliceSpawner(ContainerSpawner):
         """The cards, in the language of the browser that asks."""
         self._listen("")
         offers: tuple[Offer, ...] = ()
+        groups: tuple[str, ...] = ()
         problem = ""
         try:
             offers = await self.calls.store(self.broker.offers)
+            groups = await self.calls.store(partial(groups_of, self.broker, self.user.name))
         except Refusal as e:
             problem = words.refusal(self.language, e)
         last = self.orm_spawner.user_options if self.orm_spawner else None
-        return form.render(form.build(self.settings, offers, last, problem), self.language)
+        made = form.build(self.settings, offers, last, problem, groups)
+        return form.render(made, self.language)
 
     def run_options_from_form(self, form_data: dict[str, list[str]]) -> dict[str, object]:
         """User options from the posted form, checked."""
-        return self._checked(functools.partial(form.from_form, form_data))
+        return self._checked(partial(form.from_form, form_data))
 
     def options_from_query(self, query_data: dict[str, list[str]]) -> dict[str, object]:
         """User options from a link, checked."""
-        return self._checked(functools.partial(form.from_query, query_data))
+        return self._checked(partial(form.from_query, query_data))
 
     def _checked(self, parse: Callable[[], dict[str, object]]) -> dict[str, object]:
         try:
@@ -116,13 +121,15 @@ class SliceSpawner(ContainerSpawner):
             self.log.warning("%s may still stand in the line: %s", self._log_name, e)
 
     def _tell_place(self, place: Place) -> None:
-        message = words.say(
-            self.language, "You are number {position} in the line for {profile}: {held} of "
-            "{total} slices of this size are in use.", position=place.position,
-            profile=place.profile, held=place.held, total=place.total,
-        )
+        now = datetime.now(UTC)
+        told = partial(reasons.told_to_who_waits, place, now=now)
+        earliest, latest = reasons.rounded(place.earliest, place.latest)
         self._event = {
-            "progress": 10, "message": message, "stage": "waiting", "position": place.position,
+            "progress": 10, "stage": "waiting", "position": place.position, "wait": place.wait,
+            "message": words.text(self.language, told(reasons.clock(self.settings.timezone, now))),
+            # the same for the page, which puts the browser's own time into it
+            "timed": words.text(self.language, told(reasons.marked)),
+            "earliest": earliest and earliest.isoformat(), "latest": latest and latest.isoformat(),
         }
 
     def say_stage(self, percent: int, message: str) -> None:

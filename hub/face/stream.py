@@ -9,9 +9,10 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from anyio import to_thread
@@ -19,10 +20,10 @@ from pydantic import TypeAdapter
 from starlette.responses import StreamingResponse
 
 from hub import metrics
-from hub.core.lease import State
 from hub.core.runs import Run
 from hub.errors import NotAllowed, Refusal
-from hub.face.views import Caller, LiveOut, live_of
+from hub.face.board import Seen, whose
+from hub.face.caller import Caller
 
 log = logging.getLogger("madang.stream")
 KEEP_ALIVE = 15.0  # seconds; also how often it is asked whether the caller is still allowed
@@ -109,18 +110,6 @@ class Printed:
     log: bytes
 
 
-@dataclass(frozen=True)
-class Seen:
-    """One look at what the page shows: all open runs, and the newest of each who watches.
-
-    `newest` is by user; under None stand everybody's, for operators.
-    """
-
-    state: State
-    open_runs: tuple[Run, ...]
-    newest: Mapping[str | None, tuple[Run, ...]]
-
-
 class Streams:
     """The live streams of one service.
 
@@ -153,8 +142,8 @@ class Streams:
 
     # ---- events ----------------------------------------------------------------------------
 
-    async def live(self, caller: Caller, again: Again) -> AsyncIterator[str]:
-        """`state` events with what this caller may see, when that has changed."""
+    async def live(self, caller: Caller, language: str, again: Again) -> AsyncIterator[str]:
+        """`state` events with what this caller may see, when that has changed; else `now`."""
         with self._place(caller), self._watch(caller) as watch:
             yield _RETRY
             sent = ""
@@ -163,8 +152,11 @@ class Streams:
                 async for value, seen_by in allowed:
                     watch(seen_by)
                     # a look from before this caller came has not their runs: the next one has
-                    shown = (value and _live(value, seen_by)) or sent
-                    yield _KEEP_ALIVE if shown == sent else event("state", shown)
+                    shown = (value and _live(value, seen_by, language)) or sent
+                    now = json.dumps(datetime.now(UTC).isoformat())
+                    # a comment is for tests and proxies; a page sees only events
+                    yield f"{_KEEP_ALIVE}{event('now', now)}" if shown == sent else event(
+                        "state", f'{{"now":{now},{shown}}}')
                     sent = shown
 
     async def follow(self, id: str, caller: Caller, again: Again) -> AsyncIterator[str]:
@@ -205,7 +197,7 @@ class Streams:
         key = object()
 
         def watch(now: Caller) -> None:
-            self._watching[key] = _whose(now)
+            self._watching[key] = whose(now)
 
         watch(caller)
         try:
@@ -226,10 +218,6 @@ class Streams:
 
 def _key(caller: Caller) -> str:
     return f"{caller.kind}:{caller.name}"
-
-
-def _whose(caller: Caller) -> str | None:
-    return None if caller.is_operator else caller.name
 
 
 async def _allowed(
@@ -266,13 +254,9 @@ class _LogReader:
         return text
 
 
-def _live(seen: Seen, caller: Caller) -> str:
-    """What this caller sees, in JSON; "" where the look was not for them."""
-    newest = seen.newest.get(_whose(caller))
-    if newest is None:
-        return ""
-    shown: LiveOut = live_of(seen.state, (*seen.open_runs, *newest), caller)
-    return shown.model_dump_json()
+def _live(seen: Seen, caller: Caller, language: str) -> str:
+    """What this caller sees; "" where the look was not for them."""
+    return seen.board.for_caller(caller, language) if whose(caller) in seen.newest else ""
 
 
 def run_json(run: Run) -> str:

@@ -17,14 +17,16 @@ _SAY_AGAIN = 60.0  # seconds after which the same failure is logged anew
 class Ticker:
     """Calls `broker.tick()` and `batch.tick()` every `every` seconds, never two at once.
 
-    At first, and until the hub takes it, also `broker.resume()`.
+    At first, and until the hub takes it, also `resume()`.
     """
 
-    def __init__(self, broker: Broker, batch: Batch, every: float) -> None:
+    def __init__(
+        self, broker: Broker, batch: Batch, every: float, resume: Callable[[], bool]
+    ) -> None:
         self._parts: tuple[tuple[str, Callable[[], object]], ...] = (
             ("leases", broker.tick), ("runs", batch.tick),
         )
-        self._resume = broker.resume
+        self._resume = resume
         self._resumed = False
         self._every = every
         self._stop = threading.Event()

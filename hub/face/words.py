@@ -9,11 +9,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from babel import Locale
 from babel.messages.pofile import read_po
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
-from hub.errors import Refusal
+from hub.errors import Refusal, Text
 
 LOCALE = Path(__file__).parent / "locale"
 SOURCE = "en"
@@ -23,6 +24,11 @@ SOURCE = "en"
 def languages() -> tuple[str, ...]:
     """The languages that we speak; the source language first."""
     return (SOURCE, *sorted(x.parent.parent.name for x in LOCALE.glob("*/LC_MESSAGES/madang.po")))
+
+
+def name(language: str) -> str:
+    """What a language calls itself: English, 한국어."""
+    return Locale(language).get_display_name() or language
 
 
 def choose(accept: str | None) -> str:
@@ -69,10 +75,20 @@ def catalogue(language: str) -> Mapping[str, str]:
 def say(language: str, text: str, **values: object) -> str:
     """`text` in `language`, its `{name}` places filled from `values`.
 
-    The result is plain text: whoever puts it into HTML escapes it.
+    A value that is a `Text` is said in that language first. The result is plain text: whoever puts
+    it into HTML escapes it.
     """
     found = catalogue(language).get(text, text)
-    return found.format(**values) if values else found
+    return found.format(**{k: _said(language, x) for k, x in values.items()}) if values else found
+
+
+def _said(language: str, value: object) -> object:
+    return text(language, value) if isinstance(value, Text) else value
+
+
+def text(language: str, told: Text) -> str:
+    """A `Text` in that language."""
+    return say(language, told.template, **told.values)
 
 
 def refusal(language: str, refused: Refusal) -> str:

@@ -23,7 +23,8 @@ from pathlib import Path
 import docker
 import httpx
 
-from tests.workspace import ROOT, Student, Workspace, _free_port, wait_for, workspace
+from tests.people import Person
+from tests.workspace import ROOT, Workspace, _free_port, wait_for, workspace
 
 IMAGE = "madang/notebook:latest"
 PLAIN = """
@@ -109,7 +110,7 @@ class Plain:
         self.network.remove()
 
 
-def ours(student: Student) -> float:
+def ours(student: Person) -> float:
     """Seconds from the API call to ready, on a free slice; stopped again afterwards."""
     began = time.perf_counter()
     student.start("1g.5gb").raise_for_status()
@@ -120,7 +121,7 @@ def ours(student: Student) -> float:
     return took
 
 
-def memory(place: Workspace, student: Student) -> dict[str, float]:
+def memory(place: Workspace, student: Person) -> dict[str, float]:
     """MiB resident: hub, proxy and service processes, and the container of an idle server."""
     student.start("1g.5gb")
     wait_for(student.ready, timeout=120)

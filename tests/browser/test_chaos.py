@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 from tests.dockerd import owns_dockerd, restart_dockerd
+from tests.people import Person
 from tests.workspace import (
     STUDENTS,
-    Student,
     Workspace,
     grouped,
     pinned_to,
@@ -81,7 +81,7 @@ class Misfortune:
         self.killed: set[str] = set()  # leases whose containers we killed
         self.dockerd_ended = False
 
-    def _someone(self) -> Student:
+    def _someone(self) -> Person:
         return self.people[self.chance.choice(list(self.people))]
 
     def start(self) -> None:

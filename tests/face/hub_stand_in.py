@@ -21,7 +21,10 @@ def person(name: str, *scopes: str, admin: bool = False, kind: str = "user") -> 
 TOKENS: dict[str, dict[str, Any]] = {
     "t-ana": person("ana"),
     "t-bo": person("bo"),
+    "t-cho": person("cho"),
     "t-teacher": person("teacher"),
+    "t-teacher-server": person("teacher", "access:servers!server=teacher/"),
+    "t-ana-server": person("ana", "access:servers!server=ana/"),
     "t-operator": person("operator"),
     # what the hub shows of a token from its token page, and of the one that a server is given
     "t-operator-made": person("operator", "access:servers!user=operator", "self"),

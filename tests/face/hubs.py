@@ -40,7 +40,7 @@ class RunningHub:
             "name": name, "data": str(folder / "data"), "port": port, "proxy_api_port": api,
             "hub_port": hub, "service_port": service, "gpus": "simulated",
             "simulated": '["A100-40:3g.20gb"]', "disk_free_mib": "10", "settle": "1",
-            "roster": str(folder / "roster.csv"), **settings,
+            "roster": str(folder / "roster.csv"), "cpu_idle": "0", **settings,
         }
         self.url = f"http://127.0.0.1:{port}"
         self.environment = {

@@ -17,13 +17,14 @@ from jupyterhub.services.auth import HubOAuth
 from hub.batch import Batch
 from hub.broker import Broker
 from hub.config import Settings
-from hub.core.lease import Limits, check
+from hub.core.lease import OPEN, Limits, check
 from hub.core.roster import parse
+from hub.core.rules import House
 from hub.edge.engine import Container, ContainerSpec, Network
 from hub.edge.gpu import Simulated
 from hub.edge.homes import Homes
 from hub.edge.store import Store
-from hub.edges import Edges
+from hub.edges import Edges, rules_of
 from hub.errors import Unavailable, Unknown
 from hub.face.lifeline import listen
 from hub.face.login import Login
@@ -33,7 +34,7 @@ from tests.face.hub_stand_in import Hub, stand_in
 PREFIX = "/services/madang/"
 ROSTER = (
     "name,group,role\nana,ml,student\nbo,ml,student\nteacher,ml,instructor\n"
-    "operator,staff,operator\n"
+    "cho,vision,student\noperator,staff,operator\n"
 )
 NOTEBOOK: dict[str, Any] = {
     "nbformat": 4, "nbformat_minor": 5, "metadata": {},
@@ -51,6 +52,7 @@ class PaperEngine:
     found: dict[str, Container] = field(default_factory=dict)
     logged: dict[str, bytes] = field(default_factory=dict)
     away: bool = False
+    starts: list[str] = field(default_factory=list)
 
     def containers(self) -> tuple[Container, ...]:
         if self.away:
@@ -61,8 +63,12 @@ class PaperEngine:
         self, spec: ContainerSpec, confirm: Callable[[], bool] = lambda: True
     ) -> str:
         lease = spec.labels["madang.lease"]
+        there = self.found.get(lease)
+        if there and (there.running or there.finished_at):
+            return lease
         if not confirm():
             raise Unavailable("taken back", reason="lease-lost")
+        self.starts.append(lease)
         self.found[lease] = Container(
             id=lease, name=spec.name, lease=lease, kind="run", user=spec.labels["madang.user"],
             image=spec.image, running=True, started_at=datetime.now(UTC),
@@ -72,13 +78,17 @@ class PaperEngine:
     def say(self, id: str, text: bytes) -> None:
         self.logged[id] = self.logged.get(id, b"") + text
 
-    def exit(self, id: str, code: int) -> None:
+    def exit(
+        self, id: str, code: int, *, oom: bool = False, at: datetime | None = None
+    ) -> None:
         self.found[id] = replace(
-            self.found[id], running=False, exit_code=code, finished_at=datetime.now(UTC)
+            self.found[id], running=False, exit_code=code, oom=oom,
+            finished_at=at or datetime.now(UTC),
         )
 
     def stop(self, lease_id: str, _timeout: int) -> None:
-        self.exit(lease_id, 75)
+        if lease_id in self.found and self.found[lease_id].running:
+            self.exit(lease_id, 75)
 
     def remove(self, lease_id: str) -> None:
         self.found.pop(lease_id, None)
@@ -92,7 +102,7 @@ class PaperEngine:
     def pin(self) -> str:
         return "device-request"
 
-    def ensure_network(self) -> Network:
+    def ensure_network(self, **_: object) -> Network:
         return Network("madang", "n", "172.30.0.1", "br-x", "172.30.0.0/24", 1500)
 
 
@@ -161,7 +171,9 @@ def settings_for(folder: Path, **changes: Any) -> Settings:
 def running(folder: Path, **changes: Any) -> Iterator[Running]:
     """The service on a port of its own; after it the state is checked."""
     settings = settings_for(folder, **changes)
-    store = Store(settings.database_url, limits=Limits(settle=timedelta(0)))
+    store = Store(
+        settings.database_url, limits=Limits(settle=timedelta(0)), rules=rules_of(settings)
+    )
     store.upgrade()
     gpus = Simulated(settings.simulated_dir / "madang.json", "node1", settings.simulated)
     engine = PaperEngine()
@@ -183,6 +195,23 @@ def running(folder: Path, **changes: Any) -> Iterator[Running]:
             yield made
     check(store.read())
     store.close()
+
+
+@contextmanager
+def empty_after(service: Running) -> Iterator[Running]:
+    """A service that many tests share: nothing of a test is left for the next one."""
+    try:
+        yield service
+    finally:
+        for id, lease in service.broker.state().leases.items():
+            if lease.stage in OPEN:
+                service.broker.end(id, "the test")
+        with service.broker.edges.store.write() as unit:
+            house = House(unit.state.house.rules)
+            unblocked = {k: replace(x, blocked="") for k, x in unit.state.slices.items()}
+            unit.state = replace(unit.state, house=house, slices=unblocked)
+        until(lambda: not service.broker.state().leases, "every slice is free")
+        service.broker.set_members(parse(ROSTER, "roster"))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from hub.core.roster import Member, Role
 from hub.errors import BadInput
 from hub.face import accounts
 from tests.face.hubs import RunningHub, running_hub
-from tests.face.people import Person
+from tests.people import Person
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
+
+from hub.face import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 _NO_DOCKER = "unix:///nowhere/docker.sock"
@@ -86,6 +89,20 @@ def test_status_of_nothing_exits_with_3(environment: dict[str, str]) -> None:
     assert done.returncode == 3
     assert json.loads(done.stdout) == {
         "pid": None, "answers": False, "url": "http://127.0.0.1:8000"}
+
+
+def test_status_of_one_that_does_not_answer_exits_with_4(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for key, value in environment.items():
+        if key.startswith("MADANG_"):
+            monkeypatch.setenv(key, value)
+    monkeypatch.setattr(cli.supervisor, "running", lambda _: 7)
+    monkeypatch.setattr(cli.supervisor, "healthy", lambda _: False)
+    with pytest.raises(typer.Exit) as ended:
+        cli.status()
+    assert ended.value.exit_code == 4
+    assert "does not answer" in capsys.readouterr().out
 
 
 def test_a_roster_is_loaded_whole_or_not_at_all(

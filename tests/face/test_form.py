@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hub.config import Settings
-from hub.core.policy import Offer
+from hub.core.sizes import Offer
 from hub.errors import BadInput
 from hub.face import form
 
@@ -23,8 +23,9 @@ def _settings(**values: Any) -> Settings:
 def test_a_card_for_each_image_and_size() -> None:
     images = {IMAGE: "PyTorch", "lab/<b>:1": "<b>Bold</b>"}
     made = form.build(_settings(images=images), (SMALL, LARGE))
-    assert [g.title for g in made.groups] == ["PyTorch", "<b>Bold</b>"]
-    assert [[c.profile for c in g.cards] for g in made.groups] == [["1g.5gb", "3g.20gb", "cpu"]] * 2
+    assert [g.title for g in made.sections] == ["PyTorch", "<b>Bold</b>"]
+    cards = [[c.profile for c in g.cards] for g in made.sections]
+    assert cards == [["1g.5gb", "3g.20gb", "cpu"]] * 2
     html = form.render(made, "en")
     assert "<b>Bold" not in html
     assert html.count('type="radio" name="choice"') == 6
@@ -49,7 +50,7 @@ def test_a_card_says_what_one_gets_and_whether_one_waits() -> None:
     (["no", "options"], "3g.20gb"),
 ])
 def test_the_choice_of_before_is_made_again(last: object, chosen: str) -> None:
-    cards = form.build(_settings(), (SMALL, LARGE), last).groups[0].cards
+    cards = form.build(_settings(), (SMALL, LARGE), last).sections[0].cards
     assert [c.profile for c in cards if c.checked] == [chosen]
 
 
@@ -58,13 +59,13 @@ def test_without_an_answer_of_the_store_there_is_still_a_form() -> None:
     assert "&lt;busy&gt;" in html
     assert "CPU only" in html
     none = form.build(_settings(cpu_offer=False), (SMALL,))
-    assert [c.profile for c in none.groups[0].cards] == ["1g.5gb"]
+    assert [c.profile for c in none.sections[0].cards] == ["1g.5gb"]
 
 
 def test_what_a_card_posts_comes_back_as_its_choice() -> None:
     image = "registry.lab:5000/a/b:1"
     settings = _settings(images={image: "One"})
-    card = form.build(settings, (LARGE,)).groups[0].cards[0]
+    card = form.build(settings, (LARGE,)).sections[0].cards[0]
     options = form.from_form({"choice": [card.value]})
     assert form.check(settings, options) == form.Choice("3g.20gb", image)
 
@@ -119,3 +120,21 @@ def test_a_link_may_choose() -> None:
     assert form.from_query({"profile": ["1g.5gb"]}) == {"profile": "1g.5gb"}
     with pytest.raises(BadInput):
         form.from_query({"user": ["root"]})
+
+
+def test_who_is_in_several_groups_chooses_in_whose_name() -> None:
+    groups = ("ai-2025", "<b>vision")
+    one = form.render(form.build(_settings(), (SMALL,), groups=("ai-2025",)), "en")
+    assert "<select" not in one
+    made = form.build(_settings(), (SMALL,), {"group": "<b>vision"}, groups=groups)
+    html = form.render(made, "en")
+    assert '<option value="ai-2025">' in html
+    assert '<option value="&lt;b&gt;vision" selected>' in html
+    for last in ({"group": "gone"}, {"group": ["ai-2025"]}, {}):
+        assert form.build(_settings(), (SMALL,), last, groups=groups).group == "ai-2025"
+    posted = form.from_form({"choice": [f"{IMAGE} 1g.5gb"], "group": ["ai-2025"]})
+    assert form.check(_settings(), posted) == form.Choice("1g.5gb", IMAGE, group="ai-2025")
+    assert form.from_query({"group": ["ai-2025"]}) == {"group": "ai-2025"}
+    assert len(form.check(_settings(), {"group": "x" * 10_000}).group) < 100
+    with pytest.raises(BadInput):
+        form.check(_settings(), {"group": ["ai-2025"]})

@@ -3,15 +3,18 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hub.broker import Broker, View
+from hub.core.forecast import Place
 from hub.core.lease import Kind, Lease, Limits, Stage, check
-from hub.core.policy import Place
+from hub.core.roster import parse
+from hub.core.rules import Group
 from hub.edge.gpu import Simulated
 from hub.edge.homes import Homes
 from hub.edge.store import Store
@@ -20,7 +23,7 @@ from hub.errors import BadInput, Unavailable
 from hub.face import line as line_module
 from hub.face.calls import Calls, Threads
 from hub.face.form import Choice
-from hub.face.line import Line
+from hub.face.line import Line, groups_of
 from tests.face.running import PaperEngine, PaperFirewall, PaperHubApi, settings_for
 
 IMAGE = "madang/notebook:latest"
@@ -197,6 +200,47 @@ async def test_who_is_put_out_of_the_line_is_told_why(
     broker.withdraw(line.lease_id, "ended by operator")
     with pytest.raises(Unavailable, match="ended by operator"):
         await passing
+
+
+async def test_who_was_put_out_by_hand_reads_by_whom_and_why(
+    broker: FlakyBroker, threads: Threads
+) -> None:
+    _hold(broker)
+    told = list[Place]()
+    line = _line(broker, threads, "ana", told)
+    passing = asyncio.create_task(line.pass_through(BIG, BIG.options()))
+    await _waiting(told)
+    broker.end(line.lease_id, "teacher", "the exam begins")
+    with pytest.raises(Unavailable, match="ended by teacher: the exam begins"):
+        await passing
+
+
+async def test_one_asks_in_the_name_of_the_chosen_group(
+    broker: FlakyBroker, threads: Threads
+) -> None:
+    roster = "name,group,role\nana,ai,student\nana,vision,student\nana,old,student\n"
+    broker.set_members(parse(roster, "roster"))
+    with broker.edges.store.write() as unit:
+        old = Group("old", ends=date(2020, 1, 1))
+        unit.state = replace(
+            unit.state, house=replace(unit.state.house, groups={"old": old}))
+    assert groups_of(broker, "ana") == ("ai", "vision")
+    chosen = Choice("3g.20gb", IMAGE, group="vision")
+    line = _line(broker, threads, "ana")
+    await line.pass_through(chosen, chosen.options())
+    lease = await line.lease()
+    assert lease is not None
+    assert lease.request.group == "vision"
+    # another choice is another request; none is whatever it was
+    for group, other in (("", False), ("vision", False), ("ai", True)):
+        before, again = line.lease_id, _line(broker, threads, "ana")
+        choice = Choice("3g.20gb" if not other else "1g.5gb", IMAGE, group=group)
+        await again.pass_through(choice, choice.options())
+        assert (again.lease_id != before) is other
+    wrong = Choice("1g.5gb", IMAGE, group="nobody's")
+    with pytest.raises(BadInput) as refused:
+        await _line(broker, threads, "bo").pass_through(wrong, wrong.options())
+    assert refused.value.reason == "group"
 
 
 async def test_nobody_waits_for_ever(

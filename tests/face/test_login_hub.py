@@ -236,6 +236,21 @@ def test_the_hubs_mark_alone_makes_no_operator(hub: RealHub) -> None:
         assert browser.get(f"{PREFIX}api/me").json()["is_operator"] is False
 
 
+def test_a_token_for_prometheus_reads_the_numbers_and_nothing_else(hub: RealHub) -> None:
+    """As the README says: an operator makes it on the hub's token page."""
+    with hub.browser() as browser:
+        login(browser, "boss")
+        token = made_token(browser, ["read:metrics"])
+    given = {"Authorization": f"Bearer {token}"}
+    with hub.browser() as client:
+        for path, status in (
+            (f"{PREFIX}metrics", 200), ("/hub/metrics", 200), (f"{PREFIX}api/slices", 403),
+            (f"{PREFIX}grafana.json", 403), ("/hub/api/users", 403),
+        ):
+            answer = client.get(path, headers=given)
+            assert answer.status_code == status, f"{path}: {answer.text[:300]}"
+
+
 @pytest.mark.parametrize(("token", "status"), [
     (HOST_TOKEN, 200), (f"other-{HOST_TOKEN}", 403), ("nonsense", 401), ("%00", 401),
 ])

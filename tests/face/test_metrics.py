@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hub import metrics
-from hub.core.lease import Kind, Stage, State
+from hub import gauges, metrics
+from hub.core.lease import Kind, Stage, State, Why
 from hub.core.runs import DONE, RunStage
-from hub.face.views import Caller
+from hub.face.caller import Caller
 from tests.face.running import Running, running, until
 
 
@@ -69,8 +69,10 @@ def test_gauges_follow_the_state(service: Running) -> None:
     run = service.submit(profile="3g.20gb").json()["id"]
     after = scrape(service)
     assert after["madang_slices", ("1g.5gb", "held")] == 2
-    assert ("madang_slices", ("1g.5gb", "free")) not in after
+    assert after["madang_slices", ("1g.5gb", "free")] == 0
     assert after["madang_line_length", ("1g.5gb",)] == 1
+    assert after["madang_line_length", ("3g.20gb",)] == 0
+    assert 0 < after["madang_line_oldest_seconds", ("1g.5gb",)] < 60
     assert (after["madang_leases", ("granted",)], after["madang_leases", ("waiting",)]) >= (2, 1)
     assert sum(v for (n, _), v in after.items() if n == "madang_runs") == 1
     assert after["madang_database_up", ()] == 1
@@ -102,12 +104,13 @@ def test_grants_and_waits_are_counted_once(service: Running) -> None:
     until(lambda: service.broker.look(last).lease.slice, "the next has it")
     after = scrape(service)
 
-    def grown(name: str) -> float:
-        key = (name, ("server",))
-        return after[key] - before[key]
+    def grown(name: str, *labels: str) -> float:
+        return after[name, labels] - before[name, labels]
 
-    assert grown("madang_grants_total") == 3
-    assert grown("madang_wait_seconds_count") == 3
+    # ana and bo are in one group, the teacher's is the same
+    assert grown("madang_grants_total", "ml", "server", "no") == 3
+    assert grown("madang_wait_seconds_count", "ml", "server") == 3
+    assert grown("madang_held_seconds_count", "server") == 1
     assert after["madang_ticks_total", ()] > before["madang_ticks_total", ()]
     assert after["madang_tick_seconds_count", ()] > before["madang_tick_seconds_count", ()]
 
@@ -116,15 +119,20 @@ def test_label_values_are_there_before_their_first_event() -> None:
     families = {f.name: f for m in metrics._MADE for f in m.collect()}
     assert {s.labels["reason"] for s in families["madang_refusals"].samples} >= {"disk-full"}
     assert {str(x) for x in DONE} == set(metrics.RUN_ENDS)
-    assert {str(x) for x in RunStage} == set(metrics.RUN_ENDS) | set(metrics.RUN_OPEN)
-    assert {str(x) for x in Stage} - {"released", "withdrawn"} == set(metrics.LEASE_STAGES)
+    assert {str(x) for x in RunStage} == set(metrics.RUN_ENDS) | set(gauges.RUN_OPEN)
+    assert {str(x) for x in Stage} - {"released", "withdrawn"} == set(gauges.LEASE_STAGES)
     assert {str(x) for x in Kind} == set(metrics.KINDS)
+    assert {str(x) for x in Why} == set(metrics.WHYS)
+
+
+def test_no_series_tells_of_a_person() -> None:
+    assert not {x for s in metrics.ALL for x in s.labels} & {"user", "name", "id", "lease"}
 
 
 def test_every_reason_in_the_code_is_made_in_advance() -> None:
     root = Path(metrics.__file__).parent
-    # settings and ports are refused before there is anything that counts
-    early = {"config", "port", "backup"}
+    # settings and ports are refused before there is anything that counts; a replay is no service
+    early = {"config", "port", "backup", "replay", "trace"}
     used = {
         x for path in root.rglob("*.py")
         for x in re.findall(r'\breason(?:: str)? ?= ?"([a-z-]+)"', path.read_text())
@@ -150,6 +158,19 @@ def test_a_database_that_is_away_shows_no_stale_number(service: Running) -> None
 def test_who_may_scrape(standing: Running, token: str, status: int) -> None:
     with standing.client(token) as http:
         assert http.get("metrics").status_code == status
+
+
+@pytest.mark.parametrize(("token", "status"), [
+    ("t-host", 200), ("t-operator", 200), ("t-prometheus", 403), ("t-ana", 403), ("", 401),
+    ("t-teacher", 403), ("t-operator-server", 403),
+])
+def test_operators_can_download_the_dashboard(standing: Running, token: str, status: int) -> None:
+    with standing.client(token) as http:
+        answer = http.get("grafana.json")
+    assert answer.status_code == status
+    if status == 200:
+        assert answer.json()["title"] == "Madang"
+        assert "madang.json" in answer.headers["Content-Disposition"]
 
 
 def test_health_is_open_and_truthful(service: Running) -> None:

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
+from hub.core.lease import Ended, Why
 from hub.errors import Unknown
 from tests.face.running import NOTEBOOK, Running, error, running, until
 
@@ -63,6 +65,33 @@ def test_runs_of_others_are_as_if_they_were_not(service: Running) -> None:
         http.delete(f"api/runs/{run}")
         until(lambda: http.get(f"api/runs/{run}").json()["stage"] == "cancelled", "it is cancelled")
         assert http.get(f"api/runs/{run}").json()["message"] == "cancelled by the operator"
+
+
+def test_the_beginning_of_an_id_is_looked_for_among_ones_own(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = iter(["ab12000000", "ab34000000"])
+    monkeypatch.setattr("hub.batch.secrets", SimpleNamespace(token_hex=lambda _: next(ids)))
+    mine = service.submit("t-ana").json()["id"]
+    service.submit("t-bo")
+    with service.client("t-ana") as http:
+        assert http.get("api/runs/ab").json()["id"] == mine
+    with service.client("t-operator") as http:
+        error(http.get("api/runs/ab"), 404, "not-found")
+
+
+def test_a_lease_is_ended_for_the_attempt_that_it_was_given_to(service: Running) -> None:
+    run = service.submit(profile="3g.20gb").json()["id"]
+    with service.client("t-ana") as http:
+        until(lambda: http.get(f"api/runs/{run}").json()["stage"] == "running", "it runs")
+        service.broker._tell(Ended(run, "needed", Why.PREEMPTED))
+        until(lambda: http.get(f"api/runs/{run}").json()["attempt"] == 2, "it gave way")
+        until(lambda: http.get(f"api/leases/{run}-2").is_success, "it waits again")
+        until(lambda: http.get(f"api/runs/{run}").json()["stage"] == "running", "it runs again")
+        error(http.delete(f"api/leases/{run}"), 404, "not-found")
+        assert http.delete(f"api/leases/{run}-2").is_success
+        until(lambda: http.get(f"api/runs/{run}").json()["stage"] == "cancelled", "it is cancelled")
+        assert http.get(f"api/runs/{run}").json()["message"] == "cancelled by ana"
 
 
 def test_who_may_submit_for_whom(service: Running) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hub.core.lease import Kind, Stage
 from hub.face import lastwords
 from tests.face.hubs import RunningHub, running_hub
-from tests.face.people import Person
+from tests.people import Person
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(240)]
 IMAGE = "madang/notebook:latest"

@@ -48,7 +48,7 @@ class Part:
 @pytest.fixture
 def parts() -> tuple[Part, Part, Ticker]:
     broker, batch = Part(), Part()
-    return broker, batch, Ticker(broker, batch, 0.02)  # type: ignore[arg-type]
+    return broker, batch, Ticker(broker, batch, 0.02, broker.resume)  # type: ignore[arg-type]
 
 
 def test_slow_ticks_never_overlap(parts: tuple[Part, Part, Ticker]) -> None:

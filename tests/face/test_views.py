@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from hub.core.forecast import places
 from hub.core.lease import Kind, Lease, Request, Stage, State
-from hub.core.policy import place
-from hub.face.views import Caller, line_of
+from hub.face.caller import Caller
+from hub.face.views_line import Scene, line_of
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 PROFILES = ("1g.5gb", "3g.20gb", "7g.40gb")
@@ -28,15 +29,32 @@ def _line(count: int) -> State:
     return State(leases={x.id: x for x in leases()}, slices={})
 
 
+def _scene(state: State) -> Scene:
+    now = NOON + timedelta(hours=1)
+    told = {k: x for p in PROFILES for k, x in places(state, p, now).items()}
+    return Scene(state, now, told)
+
+
 def test_the_lines_positions_are_those_that_each_is_told() -> None:
-    state = _line(50)
-    shown = line_of(state, Caller("boss", is_operator=True))
+    scene = _scene(_line(50))
+    shown = line_of(scene, Caller("boss", is_operator=True), "en")
     assert len(shown) == 50
     for one in shown:
         assert one.id is not None
-        told = place(state, one.id)
-        assert told is not None
+        told = scene.places[one.id]
         assert (one.position, one.profile) == (told.position, told.profile)
+
+
+def test_the_line_is_shown_by_size_in_the_order_of_service() -> None:
+    shown = line_of(_scene(_line(7)), Caller("u1"), "en")
+    assert [(x.profile, x.position) for x in shown] == [
+        ("1g.5gb", 1), ("1g.5gb", 2), ("1g.5gb", 3), ("3g.20gb", 1), ("3g.20gb", 2),
+        ("7g.40gb", 1), ("7g.40gb", 2),
+    ]
+    assert [x.id for x in shown if x.mine] == ["l1"]
+    assert {x.user for x in shown} == {"u1", None}
+    assert {x.group for x in shown} == {"", None}
+    assert [bool(x.reason) for x in shown] == [x.mine for x in shown]
 
 
 def test_the_line_is_gone_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +67,7 @@ def test_the_line_is_gone_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
         passes += 1
         return tuple(real(state))
 
-    state = _line(200)
+    scene = _scene(_line(200))
     monkeypatch.setattr(State, "waiting", counted)
-    assert len(line_of(state, Caller("boss", is_operator=True))) == 200
+    assert len(line_of(scene, Caller("boss", is_operator=True), "en")) == 200
     assert passes == 1

@@ -16,12 +16,12 @@ OPERATORS = (
     "hub/face/accounts.py", "hub/face/setup", "hub/edge", "hub/core/geometry.py",
     "hub/face/health.py", "hub/face/lifeline.py",
 )
-_REFUSALS = {"Refusal", "BadInput", "NotFound", "NotAllowed", "Unavailable"}
+_REFUSALS = {"Refusal", "BadInput", "NotFound", "NotAllowed", "Unavailable", "Text"}
 _SAID = re.compile(r"""\b_\(\s*(?P<q>["'])(?P<text>(?:(?!(?P=q)).)*)(?P=q)""")
 
 
 def of_code(text: str) -> Iterator[str]:
-    """Texts of refusals, and of `say(language, text)`."""
+    """Texts of refusals and of `Text`, and of `say(language, text)`."""
     for node in ast.walk(ast.parse(text)):
         if not isinstance(node, ast.Call) or not node.args:
             continue

@@ -1,75 +1,17 @@
 """Runs, tick by tick: whatever is missed, killed or broken, none is forgotten and none lies."""
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from hub.batch import Batch
-from hub.broker import Broker
-from hub.core.lease import Kind, Limits, Stage, check
-from hub.core.runs import Run, RunStage, Submission
+from hub.core.lease import Kind, Stage
+from hub.core.runs import RunStage
 from hub.edge.engine import Container
-from hub.edge.gpu import Simulated
-from hub.edge.homes import Homes
-from hub.edge.store import Store
-from hub.edges import Edges
 from hub.errors import Refusal, Unknown
-from tests.face.running import (
-    NOTEBOOK,
-    PaperEngine,
-    PaperFirewall,
-    PaperHubApi,
-    settings_for,
-    until,
-)
-
-
-@dataclass
-class Floor:
-    """Broker and batch on a real store and simulated cards; Docker stands on paper."""
-
-    broker: Broker
-    batch: Batch
-    engine: PaperEngine
-
-    def submit(self, user: str = "ana", **rest: Any) -> Run:
-        wanted = {"name": "n.ipynb", "notebook": NOTEBOOK, "parameters": {}, "profile": "3g.20gb"}
-        return self.batch.submit(Submission(user=user, **(wanted | rest)))
-
-    def running(self, **rest: Any) -> Run:
-        run = self.submit(**rest)
-        self.batch.tick()
-        until(lambda: self.stage(run) is RunStage.RUNNING, "it runs")
-        self.broker.tick()
-        return run
-
-    def stage(self, run: Run) -> RunStage:
-        return self.batch.get(run.id).stage
-
-    def free(self) -> int:
-        return sum(s.key.profile == "3g.20gb" for s in self.broker.state().free())
-
-
-@pytest.fixture
-def floor(tmp_path: Path) -> Iterator[Floor]:
-    settings = settings_for(tmp_path, runs_open=3)
-    store = Store(settings.database_url, limits=Limits(settle=timedelta(0)))
-    store.upgrade()
-    engine = PaperEngine()
-    paper: dict[str, Any] = {"engine": engine, "hub": PaperHubApi(), "firewall": PaperFirewall()}
-    gpus = Simulated(settings.simulated_dir / "madang.json", "node1", settings.simulated)
-    broker = Broker(settings, Edges(store=store, gpus=gpus, homes=Homes(settings), **paper))
-    batch = Batch(broker)
-    broker.tick()
-    yield Floor(broker, batch, engine)
-    batch.close()
-    check(store.read())
-    store.close()
+from tests.face.running import until
+from tests.floor.floors import Floor
 
 
 def test_however_many_looks_are_missed_a_run_ends_as_it_ended(floor: Floor) -> None:
@@ -116,7 +58,7 @@ def test_a_run_that_we_had_to_stop_timed_out(floor: Floor) -> None:
     until(lambda: not floor.engine.found[run.id].running, "it is stopped")
     ended = floor.engine.found[run.id]
     floor.engine.found[run.id] = replace(ended, finished_at=floor.batch._clock())
-    until(lambda: not floor.batch._busy, "nothing is under way")
+    floor.quiet()
     floor.batch.tick()
     assert floor.stage(run) is RunStage.TIMED_OUT
 
@@ -161,7 +103,7 @@ def test_a_cancel_before_the_container_gives_the_slice_back(
     floor.batch.tick()
     until(lambda: floor.stage(run) is RunStage.STARTING, "it starts")
     floor.batch.cancel(run.id, "ana")
-    until(lambda: not floor.batch._busy, "nothing is under way")
+    floor.quiet()
     floor.batch.tick()
     assert floor.stage(run) is RunStage.CANCELLED
     floor.broker.tick()

@@ -27,6 +27,17 @@
     part("progress-log").append(line);
   }
 
+  // the hub does not know where the browser is: times come as {2026-11-23T05:20:00Z}
+  function timed(text) {
+    return text.replace(/\{(\d{4}-[^}]*Z)\}/g, (_, iso) => {
+      const at = new Date(iso);
+      const sameDay = at.toDateString() === new Date().toDateString();
+      const day = sameDay ? {} : { month: "short", day: "numeric" };
+      const { lang } = document.documentElement;
+      return at.toLocaleString(lang || undefined, { ...day, hour: "2-digit", minute: "2-digit" });
+    });
+  }
+
   function advance(percent) {
     part("progress-bar").setAttribute("aria-valuenow", percent);
     part("progress-bar").style.width = percent + "%";
@@ -57,6 +68,7 @@
       if (event.stage) entitle(event.stage === "waiting");
       if (event.progress === 0 && !event.failed) show(words.requested, false); // JupyterHub's first
       else if (event.html_message !== undefined) show(event.html_message, true);
+      else if (event.timed !== undefined) show(timed(event.timed), false);
       else if (event.message !== undefined) show(event.message, false);
       if (event.ready) {
         source.close();

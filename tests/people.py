@@ -9,7 +9,11 @@ _FIELD = re.compile(r'name="_xsrf" value="([^"]+)"')
 
 
 class Person:
-    """Logged in by name and password; `accept` is the browser's Accept-Language."""
+    """Logs in by name and password; `accept` is the browser's Accept-Language.
+
+    `hub` is a `RunningHub` or a whole `Workspace`: it has `url`, `password(user)`, and `clients`,
+    where ours is put to be closed.
+    """
 
     def __init__(self, hub: Any, name: str, accept: str = "en") -> None:
         self.name, self._hub = name, hub
@@ -30,16 +34,17 @@ class Person:
         })
 
     def api(self, method: str, path: str, **rest: Any) -> httpx.Response:
-        return self.http.request(
-            method, f"/hub/api{path}", headers={"X-XSRFToken": self.xsrf()}, **rest)
+        headers = {"X-XSRFToken": self.xsrf(), "Referer": f"{self._hub.url}/hub/home"}
+        return self.http.request(method, f"/hub/api{path}", headers=headers, **rest)
 
     def xsrf(self) -> str:
         jar = [c for c in self.http.cookies.jar if c.name == "_xsrf"]
         best = max(jar, key=lambda c: len(c.path) if "/hub/".startswith(c.path) else -1)
         return best.value or ""
 
-    def start(self, **options: object) -> httpx.Response:
-        return self.api("POST", f"/users/{self.name}/server", json={"user_options": options})
+    def start(self, profile: str = "", **options: object) -> httpx.Response:
+        given = {"profile": profile, **options} if profile else options
+        return self.api("POST", f"/users/{self.name}/server", json={"user_options": given})
 
     def post_form(self, **fields: str) -> httpx.Response:
         """Fill in the form as a browser does; follows to the page that comes then."""

@@ -1,0 +1,118 @@
+"""Runs on the real engine, in the real image; the cards are simulated."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub import upkeep
+from hub.batch import Batch
+from hub.broker import Broker
+from hub.config import Settings
+from hub.core.lease import Kind
+from hub.core.runs import Run, RunStage, Submission
+from hub.edges import open_edges
+from tests.edge.docker_fixtures import IMAGE, unique
+from tests.face.running import until
+
+pytestmark = pytest.mark.docker
+SIZE = "1g.5gb"
+TRAINING = """
+import os, pathlib, time
+kept = pathlib.Path(os.environ["RUN_DIR"], "checkpoint")
+begun = int(kept.read_text()) if os.environ["RESUME"] == "1" else 0
+try:
+    print("begins at", begun, flush=True)
+    time.sleep(0 if begun else 600)
+except KeyboardInterrupt:
+    kept.write_text("7")
+"""
+
+
+@dataclass
+class House:
+    """One installation with one slice; the test does the ticks."""
+
+    broker: Broker
+    batch: Batch
+
+    def submit(self, *cells: str) -> Run:
+        code: dict[str, Any] = {
+            "cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None,
+        }
+        book = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [
+            {**code, "id": str(i), "source": x} for i, x in enumerate(cells)
+        ]}
+        return self.batch.submit(Submission("ana", "lab.ipynb", book, {}, SIZE))
+
+    def home(self) -> Path:
+        return self.broker.edges.homes.ensure("ana")
+
+    def until(self, what: Any, why: str) -> None:
+        """Tick until `what()`; where it does not come, the log says more."""
+        def done() -> bool:
+            self.broker.tick()
+            self.batch.tick()
+            return bool(what())
+
+        try:
+            until(done, why, timeout=60)
+        except AssertionError as e:
+            said = [f"{x}\n{self.batch.logs(x.id).decode()}" for x in self.batch.list()]
+            raise AssertionError(f"{e}\n" + "\n".join(said)) from e
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    settings = Settings(
+        name=unique(), data=tmp_path / "data", simulated_dir=tmp_path / "cards", pin="env",
+        gpus="simulated", simulated=(f"A100-40:{SIZE}",), images={IMAGE: "PyTorch"}, settle=1,
+        disk_free_mib=0, memory_limit="2G", shm_size="64M", run_hold=0,
+    )
+    edges = open_edges(settings)
+    edges.store.upgrade()
+    broker = Broker(settings, edges)
+    broker.tick()
+    batch = Batch(broker)
+    try:
+        yield House(broker, batch)
+    finally:
+        batch.close()
+        upkeep.uninstall(settings)
+        edges.store.close()
+
+
+def test_a_run_gives_way_saves_and_ends_in_its_second_attempt(house: House) -> None:
+    run = house.submit(TRAINING, "print('at the end')")
+    house.until(lambda: b"begins at 0" in house.batch.logs(run.id), "it is at work")
+    server = house.broker.ask(user="bo", kind=Kind.SERVER, name="", profile=SIZE, image=IMAGE)
+    house.until(lambda: house.batch.get(run.id).attempt == 2, "it gave way")
+    house.until(lambda: house.broker.look(server.id).lease.live, "bo has the slice")
+    assert house.batch.get(run.id).stage is RunStage.WAITING
+    house.broker.withdraw(server.id, "enough")
+    house.until(lambda: house.batch.get(run.id).done, "it has ended")
+    ended = house.batch.get(run.id)
+    assert (ended.stage, ended.attempt) == (RunStage.SUCCEEDED, 2), house.batch.logs(run.id)
+    folder = house.home() / run.folder
+    assert sorted(x.name for x in folder.iterdir()) == [
+        "checkpoint", "lab.attempt-1.ipynb", "lab.ipynb", "run.attempt-1.json", "run.json",
+    ]
+    assert json.loads((folder / "run.attempt-1.json").read_text())["stage"] == "interrupted"
+    record = json.loads((folder / "run.json").read_text())
+    assert (record["lease"], record["attempt"]) == (f"{run.id}-2", 2)
+    log = house.batch.logs(run.id).decode()
+    assert log.index("begins at 0") < log.index("attempt 2") < log.index("begins at 7")
+    house.until(lambda: not house.broker.edges.engine.containers(), "nothing is left")
+
+
+def test_a_module_in_the_home_is_not_imported_in_place_of_pythons(house: House) -> None:
+    mine = house.home() / "json.py"
+    mine.write_text("raise SystemExit('a json.py of the student')")
+    os.chown(mine, 1000, 1000)
+    run = house.submit("print('it ran')")
+    house.until(lambda: house.batch.get(run.id).done, "it has ended")
+    assert house.batch.get(run.id).stage is RunStage.SUCCEEDED, house.batch.logs(run.id)
