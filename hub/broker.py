@@ -88,17 +88,16 @@ class Broker:
             Unavailable: the disk is full, or the store does not answer.
         """
         now = self._clock()
-        groups = roster.groups_of(self.edges.store.members(), user)
-        group = group or claims.default_group(self.edges.store.read(), groups, now)
-        request = Request(
-            id=id or secrets.token_hex(8), user=user, kind=kind, name=name, profile=profile,
-            image=image, asked_at=asked_at or now, group=group, options=dict(options or {}),
-            member_of=groups,
-        )
         effects: tuple[Effect, ...] = ()
         with self.edges.store.write() as unit:
             before = unit.state
             state = before
+            groups = roster.groups_of(unit.members, user)
+            request = Request(
+                id=id or secrets.token_hex(8), user=user, kind=kind, name=name, profile=profile,
+                image=image, asked_at=asked_at or now, options=dict(options or {}),
+                group=group or claims.default_group(state, groups, now), member_of=groups,
+            )
             if state.open_for(*request.owner) is None:
                 # not where a place is kept already: a restarted hub asks again for it
                 self._check_image(image)
@@ -228,7 +227,7 @@ class Broker:
         at = self._clock()
         slices, found = sight.slices(self.edges), sight.containers(self.edges)
         seen = Observed(at, slices, *found) if found else Observed(at, slices, None)
-        with self.edges.store.write() as unit:
+        with self.edges.store.write(alone=True) as unit:
             before = unit.state
             state, effects = step(before, seen, self._clock())
             state = self._end_long_waits(state)

@@ -6,7 +6,8 @@ import pytest
 
 # measured; a file that is not named here takes seconds
 _LONG = (
-    "browser/test_student.py", "face/test_spawner.py", "images/test_runner.py",
+    "browser/test_student.py", "browser/test_line_class.py", "browser/test_line_idle.py",
+    "browser/test_line_turns.py", "face/test_spawner.py", "images/test_runner.py",
     "face/test_login_hub.py", "images/test_activity.py", "images/test_cli.py",
     "images/test_images.py", "face/test_cli_host.py", "images/test_runner_ends.py",
     "edge/test_hubapi.py",

@@ -14,7 +14,7 @@ from hub.core.future import DAY, HORIZON, play
 from hub.core.hours import local_of, zone_of
 from hub.core.nouns import Kind, Lease, Stage, State
 from hub.core.order import order
-from hub.core.past import Past
+from hub.core.past import ALIKE, LEEWAY, Past, soon
 from hub.core.room import Rooms
 from hub.core.rules import Rules
 from hub.core.scene import Scene, Waiter, scene_of
@@ -26,7 +26,6 @@ SCENARIOS = 20  # of their sorted answers a tenth lies before the range, a tenth
 COVERS = 0.8  # how often what happens should lie in the range
 _DEEPEST = 500  # whoever stands further back is told nothing but the position
 _STEP = 300  # seconds; a range that moves each minute is no news
-_SOON = 120.0  # seconds; two waits that differ by less are taken for the same
 
 
 Range = tuple[datetime, datetime]
@@ -155,14 +154,10 @@ def _ranges(
         answers = play(scene, (n + 0.5) / count, backs[n % len(backs)], found.keys())
         for id, here in found.items():
             here.append(answers.get(id, HORIZON))
-    ranges = {
-        x.id: _range(sorted(found[x.id]), past.leeway.get((scene.profile, x.kind), _EVEN), now)
-        for x in told
-    }
+    ranges = {x.id: _range(sorted(found[x.id]), x.kind, past, now) for x in told}
     return {k: x for k, x in ranges.items() if x is not None}
 
 
-_EVEN = (1.0, 1.0)
 _FEWEST = 5
 _PLAYED = 4000  # holds and waits in all scenarios together; a hundredth of a second each thousand
 
@@ -180,21 +175,22 @@ def _backs(past: Past, now: datetime, rules: Rules) -> list[float]:
 
 
 _ENOUGH = 3  # days of one kind
+_HOUR = 3600.0
 
 
 def _range(
-    waits: Sequence[float], leeway: tuple[float, float], now: datetime
+    waits: Sequence[float], kind: Kind, past: Past, now: datetime
 ) -> Range | None:
     """The middle of sorted waits (seconds), as much wider as the past says, in whole steps."""
     outside = len(waits) // 10
     if waits[outside] >= HORIZON:
         return None
-    low, high = (math.log(waits[x] + _SOON) for x in (outside, -1 - outside))
-    middle = math.log((waits[(len(waits) - 1) // 2] + waits[len(waits) // 2]) / 2 + _SOON)
-    down = max(middle - low, _LEAST) * leeway[0]
-    up = max(high - middle, _LEAST) * leeway[1]
-    earliest = max(0.0, math.exp(middle - down) - _SOON)
-    latest = math.exp(min(middle + up, _MOST)) - _SOON
+    low, high = (math.log(waits[x] + ALIKE) for x in (outside, -1 - outside))
+    middle = math.log((waits[(len(waits) - 1) // 2] + waits[len(waits) // 2]) / 2 + ALIKE)
+    below, above = past.leeway.get((kind, soon(math.exp(middle) - ALIKE)), LEEWAY)
+    down, up = max(middle - low, _LEAST) * below, max(high - middle, _LEAST) * above
+    earliest = max(0.0, math.exp(middle - down) - ALIKE)
+    latest = math.exp(min(middle + up, _MOST)) - ALIKE
     at = now.timestamp()
     first = (at + earliest) // _STEP * _STEP
     last = -(-(at + latest) // _STEP) * _STEP

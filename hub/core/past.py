@@ -14,6 +14,8 @@ from hub.core.nouns import Kind, Lease, Why
 
 SPAN = timedelta(days=14)  # what is older says nothing of this term
 OUTSIDE = 0.1  # of what happens, this part should lie before a range, and this part behind it
+ALIKE = 120.0  # seconds; two waits that differ by less are taken for the same
+LEEWAY = (1.0, 1.5)  # before anything was learned: waits are sooner longer than shorter
 _STEP = 0.08  # how much one miss moves; ten come true for each miss, so they move a ninth back
 _MOST = 2.0  # the logarithm of how much wider, or narrower, a side may become
 _ASKED_BACK = frozenset({Why.WAITING, Why.IDLE, Why.RESERVED, Why.LIMIT, Why.PREEMPTED, Why.HAND})
@@ -26,6 +28,7 @@ class Seen:
     `came`: into the line. `work`: from the grant to the last sign of work. `tail`: from there on.
     `cut`: it did not end by itself, or has not ended yet, so it would have been longer. `side`:
     where the grant lay of what was told: -1 before, 0 in it, 1 behind; None where nothing was told.
+    `soon`: how soon its slice was said to come, as `soon` counts it.
     """
 
     profile: str
@@ -38,6 +41,18 @@ class Seen:
     tail: float
     cut: bool
     side: int | None = None
+    soon: int = 0
+
+
+def soon(wait: float) -> int:
+    """How soon something is said to come (seconds): within 15 minutes, an hour, or later.
+
+    Short waits come true more often than long ones, so they must not speak for one another.
+    """
+    return bisect_right(_SOON, wait)
+
+
+_SOON = (900.0, 3600.0)
 
 
 def seen(lease: Lease, now: datetime) -> Seen | None:
@@ -48,13 +63,19 @@ def seen(lease: Lease, now: datetime) -> Seen | None:
     rest = lease.active_at if lease.heard_at is not None and lease.active_at else over
     work = max(0.0, (min(rest, over) - lease.granted_at).total_seconds())
     held = max(work, (over - lease.granted_at).total_seconds())
-    side = None if lease.eta is None else (
-        (lease.granted_at > lease.eta[1]) - (lease.granted_at < lease.eta[0])
-    )
+    side, wait = None, 0.0
+    if lease.eta is not None:
+        earliest, latest = lease.eta
+        side = (lease.granted_at > latest) - (lease.granted_at < earliest)
+        low = max(0.0, (earliest - request.asked_at).total_seconds())
+        high = max(low, (latest - request.asked_at).total_seconds())
+        # ranges are made on a scale of logarithms, so that is where their middle is
+        wait = math.sqrt((low + ALIKE) * (high + ALIKE)) - ALIKE
     return Seen(
         request.profile, request.asked_at.timestamp(), lease.granted_at.timestamp(), request.kind,
         request.group, request.user, work, held - work,
         lease.draining_at is None or lease.why in _ASKED_BACK, side,
+        soon(wait),
     )
 
 
@@ -98,13 +119,13 @@ _FEW = 8  # fewer than this say nothing
 class Past:
     """What was seen of the last weeks, by profile; `since` and `until` in seconds since 1970.
 
-    `came`: in the order in which they came into the line. `leeway`: (profile, kind) → by which
+    `came`: in the order in which they came into the line. `leeway`: (kind, how `soon`) → by which
     factor a range is to be widened downwards and upwards.
     """
 
     came: Mapping[str, Sequence[Seen]] = field(default_factory=dict)
     holds: Mapping[tuple[str, Kind], Holds] = field(default_factory=dict)
-    leeway: Mapping[tuple[str, Kind], tuple[float, float]] = field(default_factory=dict)
+    leeway: Mapping[tuple[Kind, int], tuple[float, float]] = field(default_factory=dict)
     since: float = 0.0
 
     @classmethod
@@ -112,12 +133,15 @@ class Past:
         """The past that these make; who is older than `SPAN` should be left out."""
         by_size: dict[str, list[Seen]] = {}
         by_kind: dict[tuple[str, Kind], list[Seen]] = {}
+        told: dict[tuple[Kind, int], list[Seen]] = {}
         for one in sorted(seen, key=lambda x: x.came):
             by_size.setdefault(one.profile, []).append(one)
             by_kind.setdefault((one.profile, one.kind), []).append(one)
+            if one.side is not None:
+                told.setdefault((one.kind, one.soon), []).append(one)
         return cls(
             by_size, {k: _holds(x) for k, x in by_kind.items()},
-            {k: _leeway(x) for k, x in by_kind.items()},
+            {k: _leeway(x) for k, x in told.items()},
             min((x[0].came for x in by_size.values()), default=0.0),
         )
 
@@ -134,8 +158,8 @@ def _leeway(here: Iterable[Seen]) -> tuple[float, float]:
     Over time the misses on each side come to `OUTSIDE`, however wrong the forecast itself is
     (quantile tracking: Gibbs and Candès, 2021; Angelopoulos et al., 2023).
     """
-    low = high = 0.0
-    for one in sorted((x for x in here if x.side is not None), key=lambda x: x.granted):
+    low, high = (math.log(x) for x in LEEWAY)
+    for one in sorted(here, key=lambda x: x.granted):
         low += _STEP * ((one.side == -1) - OUTSIDE)
         high += _STEP * ((one.side == 1) - OUTSIDE)
         low, high = max(-_MOST, min(low, _MOST)), max(-_MOST, min(high, _MOST))

@@ -256,8 +256,11 @@ class Store:
     def _commit(self) -> None:
         batch, self._batch = self._batch, None
         if batch is not None:
-            self._kept = batch.commit()
+            batch.commit(self._keep)
             self._patience = batch.patience
+
+    def _keep(self, committed: Kept) -> None:
+        self._kept = committed
 
     def _look(self, c: sa.Connection, known: Kept | None) -> Kept:
         """The state that `c` sees; many who find an old one kept have it brought up once."""

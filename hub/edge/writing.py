@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from hub.core.nouns import State
 from hub.edge import states
-from hub.edge.database import WAIT, Database
+from hub.edge.database import WAIT, Database, told
 from hub.edge.states import Kept
 from hub.errors import Unavailable
 
@@ -151,23 +151,24 @@ class Batch:
             c.exec_driver_sql("RELEASE SAVEPOINT part")
         self._broken = False
 
-    def commit(self) -> Kept:
-        """Commit for all; what is to be kept.
+    def commit(self, keep: Callable[[Kept], None]) -> None:
+        """Commit for all; `keep` is given what was committed, before the others go on.
 
         Raises:
             Unavailable: the database did not take it; so does `wait` of the others.
         """
         try:
-            if self._next is not self.before.version:
-                states.advance(self.connection, self._next)
-            began = time.monotonic()
-            self._stack.close()
+            with told():
+                if self._next is not self.before.version:
+                    states.advance(self.connection, self._next)
+                began = time.monotonic()
+                self._stack.close()
             self.patience = _TIMES * (time.monotonic() - began)
+            keep(Kept(self._next, self.state))
         except BaseException as e:
             self.undo(e)
             raise
         self._over.set()
-        return Kept(self._next, self.state)
 
     def undo(self, error: BaseException) -> None:
         """Roll everything back; `error` is what the others are told."""

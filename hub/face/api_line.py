@@ -1,5 +1,6 @@
 """The REST routes of slices, the line and leases. See `api` for what a route is."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -8,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from hub.batch import Batch
 from hub.broker import Broker
-from hub.core.lease import Kind, Lease, Stage
+from hub.core.lease import Kind, Lease, Stage, State
 from hub.errors import NotAllowed, NotFound
 from hub.face.api import ERRORS, Id, Language, Plain, Use, operators_only
 from hub.face.caller import Caller
@@ -60,10 +61,16 @@ class ActivityOut(BaseModel):
     waiting: int
 
 
-def scene_of(broker: Broker) -> Scene:
-    """The state as it stands, with everybody's place in the line."""
-    state = broker.state()
-    return Scene(state, datetime.now(UTC), broker.outlook.everybody(state))
+def _scene(broker: Broker, state: State, shown: Iterable[Lease]) -> Scene:
+    """The state with the places of those who are shown: a whole line is worked out at a time."""
+    waiting = [x for x in shown if x.stage is Stage.WAITING and x.id in state.leases]
+    places = {x.id: place for x in waiting if (place := broker.outlook.place(state, x.id))}
+    return Scene(state, datetime.now(UTC), places)
+
+
+def _shown(id: str, caller: Caller, broker: Broker, language: str) -> LeaseOut:
+    state, found = broker.state(), broker.look(id).lease
+    return lease_of(_scene(broker, state, (found,)), found, caller, language)
 
 
 # ---- slices -------------------------------------------------------------------------------------
@@ -80,7 +87,7 @@ def block(wanted: BlockIn, caller: ApiCaller, use: Use) -> SliceOut:
     """Take a slice out of use; whoever holds it keeps it, and nobody is given it after."""
     operators_only(caller)
     found = use.desk.block(wanted.slice, wanted.reason, caller.name)
-    return slice_of(scene_of(use.broker), found.key, caller)
+    return slice_of(Scene(use.broker.state(), datetime.now(UTC)), found.key, caller)
 
 
 @router.delete("/slices/block")
@@ -88,7 +95,7 @@ def unblock(wanted: SliceIn, caller: ApiCaller, use: Use) -> SliceOut:
     """Put a slice back into use."""
     operators_only(caller)
     found = use.desk.unblock(wanted.slice, caller.name)
-    return slice_of(scene_of(use.broker), found.key, caller)
+    return slice_of(Scene(use.broker.state(), datetime.now(UTC)), found.key, caller)
 
 
 # ---- the line and leases ------------------------------------------------------------------------
@@ -97,7 +104,8 @@ def unblock(wanted: SliceIn, caller: ApiCaller, use: Use) -> SliceOut:
 @router.get("/line")
 def line(caller: ApiCaller, use: Use, language: Language) -> list[LineOut]:
     """All who wait, by size, in the order in which they would be served now."""
-    return line_of(scene_of(use.broker), caller, language)
+    state = use.broker.state()
+    return line_of(_scene(use.broker, state, state.leases.values()), caller, language)
 
 
 @router.get("/leases")
@@ -109,17 +117,17 @@ def leases(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[LeaseOut]:
     """One's own leases; an instructor's also those of their students, an operator's everybody's."""
-    scene = scene_of(use.broker)
-    found = (
-        _history(use.broker, caller, limit) if ended else list(scene.state.leases.values())
-    )
-    return leases_of(scene, found, caller, language)
+    state = use.broker.state()
+    found = _history(use.broker, caller, limit) if ended else list(state.leases.values())
+    known = [x for x in found if caller.knows(x.request.user)]
+    return leases_of(_scene(use.broker, state, known), known, caller, language)
 
 
 @router.get("/leases/{id}")
 def lease(id: Id, caller: ApiCaller, use: Use, language: Language) -> LeaseOut:
     """One lease."""
-    return lease_of(scene_of(use.broker), _known_lease(id, caller, use.broker), caller, language)
+    _known_lease(id, caller, use.broker)
+    return _shown(id, caller, use.broker, language)
 
 
 @router.delete("/leases/{id}")
@@ -137,7 +145,7 @@ def end_lease(
         use.batch.cancel(found.request.name, f"{by}: {reason}" if reason else by)
     else:
         use.broker.end(id, by, reason)
-    return lease_of(scene_of(use.broker), use.broker.look(id).lease, caller, language)
+    return _shown(id, caller, use.broker, language)
 
 
 @router.post("/leases/{id}/extend")
@@ -147,7 +155,7 @@ def extend(id: Id, caller: ApiCaller, use: Use, language: Language) -> LeaseOut:
     if not caller.sees(found.request.user):
         raise NotAllowed("Only its holder can ask for more time.")
     use.broker.extend(id)
-    return lease_of(scene_of(use.broker), use.broker.look(id).lease, caller, language)
+    return _shown(id, caller, use.broker, language)
 
 
 @router.post("/leases/{id}/activity")

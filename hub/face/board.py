@@ -125,15 +125,14 @@ class Board:
 
     def for_caller(self, caller: Caller, language: str) -> str:
         """What this caller sees, as the inside of a JSON object, without `now`."""
-        scene = self.seen.scene
         parts = {
             "week": self._common["week"],
             "offers": self._common["offers"],
-            "slices": _list(self._slices(caller)),
-            "line": _list(self._line(caller, language)),
+            "slices": self._slices(caller),
+            "line": self._line(caller, language),
             "leases": _list(
-                self._lease(x, caller, language)
-                for x in scene.state.leases.values() if caller.knows(x.request.user)
+                self._lease(self._leases[i], caller, language)
+                for i in self._known(caller, self._holding, len(self._leases))
             ),
             "runs": _list(self._runs(caller)),
             "usage": self._usage(caller),
@@ -144,22 +143,19 @@ class Board:
 
     # ---- rows ------------------------------------------------------------------------------
 
-    def _slices(self, caller: Caller) -> Iterable[str]:
-        def made(known: bool) -> tuple[str, ...]:  # noqa: FBT001
+    def _slices(self, caller: Caller) -> str:
+        def made(*, known: bool) -> tuple[str, ...]:
             # an operator's stand-in knows everybody: `knows` is asked, not the role
             return self._once(
                 ("slices", caller.is_operator, caller.is_instructor, known),
                 lambda: slices_of(self.seen.scene, _reader(caller, known=known)),
             )
 
-        return [
-            made(holder is not None and caller.knows(holder))[i]
-            for i, holder in enumerate(self._holders)
-        ]
+        known = self._known(caller, self._holders, len(self._rows_of_slices))
+        return self._put(made(known=False), {i: made(known=True)[i] for i in known})
 
-    def _line(self, caller: Caller, language: str) -> Iterable[str]:
-        def made(user: str) -> tuple[str, ...]:
-            known, own = caller.knows(user), caller.owns(user)
+    def _line(self, caller: Caller, language: str) -> str:
+        def made(*, known: bool, own: bool = False) -> tuple[str, ...]:
             return self._once(
                 ("line", known, own, language),
                 lambda: line_of(
@@ -167,7 +163,27 @@ class Board:
                 ),
             )
 
-        return [made(user)[i] for i, user in enumerate(self._waiting)]
+        known = self._known(caller, self._waiting, len(self._rows_of_line))
+        return self._put(made(known=False), {
+            i: made(known=True, own=caller.owns(self._rows_of_line[i].user or ""))[i]
+            for i in known
+        })
+
+    def _known(
+        self, caller: Caller, by_user: Mapping[str, list[int]], count: int
+    ) -> Iterable[int]:
+        """Which of `count` rows belong to people that the caller may know of, in order."""
+        if caller.is_operator:
+            return range(count)
+        # looked up by name: asking for each row would be most of the work
+        people = {caller.name, *caller.teaches}
+        return sorted(i for x in people if caller.knows(x) for i in by_user.get(x, ()))
+
+    def _put(self, rows: tuple[str, ...], others: Mapping[int, str]) -> str:
+        """The rows as a list, some of them replaced."""
+        if not others:
+            return self._raw(("list", id(rows)), lambda: _list(rows))
+        return _list(others.get(i, x) for i, x in enumerate(rows))
 
     def _lease(self, lease: Lease, caller: Caller, language: str) -> str:
         own = caller.owns(lease.request.user)
@@ -225,15 +241,31 @@ class Board:
         return self.seen.scene.state.house
 
     @cached_property
-    def _holders(self) -> list[str | None]:
-        """Who holds each slice, in the order in which they are shown."""
-        return [x.user for x in slices_of(self.seen.scene, _reader(_NOBODY, known=True))]
+    def _rows_of_slices(self) -> list[SliceOut]:
+        return slices_of(self.seen.scene, _reader(_NOBODY, known=True))
 
     @cached_property
-    def _waiting(self) -> list[str]:
-        """Who waits, in the order in which they are shown."""
-        everybody = line_of(self.seen.scene, _reader(_NOBODY, known=True), "en")
-        return [x.user or "" for x in everybody]
+    def _rows_of_line(self) -> list[LineOut]:
+        return line_of(self.seen.scene, _reader(_NOBODY, known=True), "en")
+
+    @cached_property
+    def _holders(self) -> Mapping[str, list[int]]:
+        """User → which of the slices shown they hold."""
+        return _by_user((x.user, i) for i, x in enumerate(self._rows_of_slices))
+
+    @cached_property
+    def _waiting(self) -> Mapping[str, list[int]]:
+        """User → where in the line shown they stand."""
+        return _by_user((x.user, i) for i, x in enumerate(self._rows_of_line))
+
+    @cached_property
+    def _leases(self) -> list[Lease]:
+        return list(self.seen.scene.state.leases.values())
+
+    @cached_property
+    def _holding(self) -> Mapping[str, list[int]]:
+        """User → which of the leases are theirs."""
+        return _by_user((x.request.user, i) for i, x in enumerate(self._leases))
 
     @cached_property
     def _booked(self) -> list[tuple[Reservation, Window]]:
@@ -268,6 +300,14 @@ _NOBODY = Caller(name="", kind="nobody")
 def whose(caller: Caller) -> str | None:
     """Under which name of `Seen.newest` this caller's runs stand."""
     return None if caller.is_operator else caller.name
+
+
+def _by_user(pairs: Iterable[tuple[str | None, int]]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for user, i in pairs:
+        if user is not None:
+            found.setdefault(user, []).append(i)
+    return found
 
 
 def _list(rows: Iterable[str]) -> str:

@@ -22,7 +22,7 @@ from hub import doctor as checks
 from hub.config import Settings
 from hub.core.roster import Role
 from hub.errors import Refusal, Unavailable, Unknown
-from hub.face import keys, programs
+from hub.face import keys, programs, replay
 from hub.face import serve as supervisor
 
 app = rest.app
@@ -220,6 +220,9 @@ def settings_(as_json: Json = False) -> None:
         return
     for name, value in values.items():
         print(f"{name} = {json.dumps(value, ensure_ascii=False)}")
+
+
+app.command("replay")(replay.replay)
 
 
 # ---- database and roster ---------------------------------------------------------------------

@@ -15,12 +15,15 @@ from hub.batch import Batch
 from hub.broker import Broker
 from hub.core.forecast import Place
 from hub.core.lease import State
+from hub.core.runs import Run
 from hub.face.board import Seen
 from hub.face.views_line import Scene
 
 log = logging.getLogger("madang.look")
 FRESH = timedelta(seconds=30)  # what time alone changes is news no more often than this
 _RUNS = 100  # newest runs of the caller that the board shows, beside all open ones
+_ANEW = 5  # people whose runs are read again at each look
+_AFTER = 0.3  # seconds; first everybody is told what has changed
 _REST = 3  # times as long as the last forecast took, until the next one
 
 
@@ -31,6 +34,8 @@ class Look:
         self._broker = broker
         self._batch = batch
         self._last: Seen | None = None
+        self._runs: dict[str | None, tuple[Run, ...]] = {}  # whose were read longest ago first
+        self._open_runs: tuple[Run, ...] = ()
         self._ranges: Mapping[str, Place] = {}
         self._of: State | None = None  # what the last forecast was made of
         self._made_at = datetime.min.replace(tzinfo=UTC)
@@ -43,7 +48,8 @@ class Look:
 
         Two looks are equal where there is no news between them.
         """
-        newest = {x: tuple(self._batch.list(user=x, limit=_RUNS)) for x in whose}
+        open_runs = tuple(self._batch.open_runs())
+        newest = self._newest(frozenset(whose), open_runs)
         state, now = self._broker.state(), datetime.now(UTC)
         self._forecast(state, now)
         last = self._last
@@ -53,10 +59,27 @@ class Look:
         else:
             self._news = False
             scene, at = Scene(state, now, self._places(state)), now
-        self._last = Seen(
-            scene, tuple(self._batch.open_runs()), newest, self._broker.members(), at
-        )
+        self._last = Seen(scene, open_runs, newest, self._broker.members(), at)
         return self._last
+
+    def _newest(
+        self, whose: frozenset[str | None], open_runs: tuple[Run, ...]
+    ) -> dict[str | None, tuple[Run, ...]]:
+        """The newest runs of each; read only for those whose runs have moved, or are unknown.
+
+        What came and went between two looks is found a little later: some are read anew each time.
+        """
+        before, after = ({x.id: x for x in runs} for runs in (self._open_runs, open_runs))
+        moved = {
+            x.user for x in (*self._open_runs, *open_runs) if before.get(x.id) != after.get(x.id)
+        }
+        again: set[str | None] = {*moved, None} if moved else set()
+        oldest = [x for x in self._runs if x in whose][:_ANEW]
+        kept = {k: x for k, x in self._runs.items() if k in whose - again - {*oldest}}
+        for user in whose - kept.keys():
+            kept[user] = tuple(self._batch.list(user=user, limit=_RUNS))  # goes to the end
+        self._runs, self._open_runs = kept, open_runs
+        return dict(kept)
 
     def _places(self, state: State) -> dict[str, Place]:
         """Everybody's place as it is now, with the range that was worked out last."""
@@ -82,6 +105,7 @@ class Look:
         self._thread.start()
 
     def _work(self, state: State, now: datetime) -> None:
+        time.sleep(_AFTER)
         begun = time.monotonic()
         try:
             self._ranges = self._broker.outlook.everybody(state)

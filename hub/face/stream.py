@@ -7,6 +7,7 @@ import asyncio
 import codecs
 import json
 import logging
+import random
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
@@ -26,7 +27,7 @@ from hub.face.board import Seen, whose
 from hub.face.caller import Caller
 
 log = logging.getLogger("madang.stream")
-KEEP_ALIVE = 15.0  # seconds; also how often it is asked whether the caller is still allowed
+KEEP_ALIVE = 15.0  # seconds; in once to twice this it is asked whether the caller is still allowed
 PER_CALLER = 16  # open streams of one person: some tabs, some terminals
 _LOG_START = 1 << 20  # bytes of an old log that a new client gets; the whole is at …/logs
 _RETRY = "retry: 2000\n\n"
@@ -44,7 +45,7 @@ class Feed(Generic[T]):
         every: seconds between the end of one read and the start of the next, at least.
     """
 
-    def __init__(self, read: Callable[[], T], every: float = 0.5) -> None:
+    def __init__(self, read: Callable[[], T], every: float = 0.25) -> None:
         self._read = read
         self._every = every
         self._clients: set[asyncio.Queue[T]] = set()
@@ -91,8 +92,8 @@ class Feed(Generic[T]):
                     self._last = value
                     for queue in self._clients:
                         _replace(queue, value)
-            # a long log or a slow disk: never more than a tenth of the time is spent on reading
-            await asyncio.sleep(max(self._every, 9 * (time.monotonic() - begun)))
+            # a long log or a slow disk: never more than a quarter of the time is spent on reading
+            await asyncio.sleep(max(self._every, 3 * (time.monotonic() - begun)))
         self._last = None  # the next to come must not be shown what was true long ago
 
 
@@ -220,21 +221,46 @@ def _key(caller: Caller) -> str:
     return f"{caller.kind}:{caller.name}"
 
 
+class _Rights:
+    """Asks now and then whether the caller still may watch; no news waits for the answer.
+
+    Two hundred who are told of something at once must not all ask the hub first.
+    """
+
+    def __init__(self, caller: Caller, again: Again) -> None:
+        self.caller = caller
+        self.ended = False
+        self._again = again
+
+    async def watch(self) -> None:
+        """Until the right to it has ended."""
+        while not self.ended:
+            # those who came at one time ask at different ones
+            await asyncio.sleep(KEEP_ALIVE * random.uniform(1, 2))  # noqa: S311 - no secret
+            try:
+                self.caller = await self._again()
+            except NotAllowed:
+                self.ended = True
+            except Refusal as e:
+                log.info("a stream stays open unchecked: %s", e)
+
+
 async def _allowed(
     feed: Feed[T], caller: Caller, again: Again
 ) -> AsyncGenerator[tuple[T | None, Caller], None]:
     """The feed's values for as long as the caller may have them; ends when not."""
-    checked = time.monotonic()
-    async with aclosing(feed.values(KEEP_ALIVE)) as values:
-        async for value in values:
-            if time.monotonic() - checked >= KEEP_ALIVE:
-                try:
-                    caller, checked = await again(), time.monotonic()
-                except NotAllowed:
+    rights = _Rights(caller, again)
+    watching = asyncio.create_task(rights.watch())
+    try:
+        async with aclosing(feed.values(KEEP_ALIVE)) as values:
+            async for value in values:
+                if rights.ended:
                     return
-                except Refusal as e:
-                    log.info("a stream stays open unchecked: %s", e)
-            yield value, caller
+                if watching.done():
+                    watching.result()  # a fault of ours: it must not go on unchecked
+                yield value, rights.caller
+    finally:
+        watching.cancel()
 
 
 class _LogReader:

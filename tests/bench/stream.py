@@ -131,7 +131,9 @@ def measure(service: Running, clients: int, changes: int) -> list[float]:
                 service.broker.withdraw(last, "bench")
             else:
                 last = _ask(service, SLICES + LINE - 1)
-            took += [x - begun for x in watch.read_until(LINE - 1 + i % 2)]
+            each = sorted(x - begun for x in watch.read_until(LINE - 1 + i % 2))
+            print(f"change {i}: first {each[0]:.3f} s, last {each[-1]:.3f} s", file=sys.stderr)
+            took += each
     finally:
         watch.close()
     return took

@@ -17,7 +17,7 @@ from hub.edge import states, writing
 from hub.edge.store import Store, Unit
 from hub.edge.writing import Turns
 from hub.errors import IllegalStep, Unavailable
-from tests.edge.store_facts import put, request, run
+from tests.edge.store_facts import cards, put, request, run
 
 
 @contextmanager
@@ -133,6 +133,23 @@ def test_what_fails_in_one_is_undone_alone(patient: Store, url: str) -> None:
     assert (first.result(), good.result()) == (None, None)
     assert anew(url) == set(patient.read().leases) == {"first", "good"}
     assert patient.run("never") is None
+
+
+def test_what_one_of_them_deletes_is_gone_for_all(patient: Store, url: str) -> None:
+    """A deleted row tells nobody, also where another has written after it in the same commit."""
+    put(patient, slices={x.key: x for x in cards(3)})
+    other = Store(url)
+    assert len(other.read().slices) == 3
+    patient._patience = 60.0
+
+    def forget(store: Store) -> None:
+        put(store, slices={x.key: x for x in cards(1)})
+
+    for x in together(patient, forget, adds("a")):
+        x.result()
+    assert len(other.read().slices) == 1
+    assert other.read() == patient.read()
+    other.close()
 
 
 @pytest.mark.parametrize("last", ["refused", "broken"])

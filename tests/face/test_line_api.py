@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from hub.core.lease import Kind, Stage
+from hub.core.lease import Stage
+from tests.face.asking import ask, get
 from tests.face.running import Running, empty_after, error, running, until
 
-IMAGE = "madang/notebook:latest"
 BIG = "3g.20gb"
 
 
@@ -25,19 +25,6 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def service(standing: Running) -> Iterator[Running]:
     with empty_after(standing):
         yield standing
-
-
-def ask(service: Running, user: str, profile: str = BIG) -> str:
-    return service.broker.ask(
-        user=user, kind=Kind.SERVER, name="", profile=profile, image=IMAGE
-    ).id
-
-
-def get(service: Running, token: str, path: str, **headers: str) -> Any:
-    with service.client(token, **headers) as http:
-        answer = http.get(f"api/{path}")
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 def post(service: Running, token: str, path: str, **body: Any) -> httpx.Response:
@@ -58,7 +45,7 @@ def stage(service: Running, id: str) -> Stage:
 
 
 def test_everybody_sees_until_when_and_nobody_whose(service: Running) -> None:
-    ask(service, "bo")
+    ask(service, "bo", BIG)
     held = next(x for x in get(service, "t-cho", "slices") if x["profile"] == BIG)
     assert (held["state"], held["user"], held["lease"]) == ("held", None, None)
     promised, until_ = map(datetime.fromisoformat, (held["promised"], held["until"]))
@@ -70,9 +57,9 @@ def test_everybody_sees_until_when_and_nobody_whose(service: Running) -> None:
 def test_an_instructor_knows_the_students_of_the_own_groups(service: Running) -> None:
     ask(service, "ana", "1g.5gb")
     ask(service, "cho", "1g.5gb")
-    ask(service, "operator")
-    waits = ask(service, "bo")
-    ask(service, "teacher")
+    ask(service, "operator", BIG)
+    waits = ask(service, "bo", BIG)
+    ask(service, "teacher", BIG)
     shown = {x["user"] for x in get(service, "t-teacher", "slices")}
     assert shown == {"ana", None}
     line = get(service, "t-teacher", "line")
@@ -95,8 +82,8 @@ def test_me_names_the_groups_one_instructs(service: Running) -> None:
 
 
 def test_who_waits_is_told_why_and_until_when(service: Running) -> None:
-    ask(service, "bo")
-    first, mine = ask(service, "teacher"), ask(service, "ana")
+    ask(service, "bo", BIG)
+    first, mine = ask(service, "teacher", BIG), ask(service, "ana", BIG)
     lease = get(service, "t-ana", f"leases/{mine}")
     assert lease["position"] == 2
     promised = service.broker.look(first)  # its place knows until when the holder is promised
@@ -126,9 +113,9 @@ def test_a_slice_that_is_kept_for_a_class_is_not_shown_as_free(service: Running)
     assert made.status_code == 201, made.text
     states = {x["profile"]: x["state"] for x in get(service, "t-ana", "slices")}
     assert states == {"1g.5gb": "free", BIG: "reserved"}
-    mine = ask(service, "ana")
+    mine = ask(service, "ana", BIG)
     assert "reserved for others until" in get(service, "t-ana", f"leases/{mine}")["reason"]
-    theirs = ask(service, "cho")
+    theirs = ask(service, "cho", BIG)
     lease = get(service, "t-cho", f"leases/{theirs}")
     assert (lease["stage"], lease["reservation"]) == ("granted", made.json()["id"])
 
@@ -137,7 +124,7 @@ def test_a_slice_that_is_kept_for_a_class_is_not_shown_as_free(service: Running)
 
 
 def test_an_instructor_ends_a_students_lease_and_says_why(service: Running) -> None:
-    id = ask(service, "ana")
+    id = ask(service, "ana", BIG)
     assert end(service, "t-teacher", id, reason="the class begins").status_code == 200
     told = get(service, "t-ana", f"leases/{id}")
     assert told["why"] == "hand"
@@ -151,7 +138,7 @@ def test_an_instructor_ends_a_students_lease_and_says_why(service: Running) -> N
 
 
 def test_an_operators_reason_is_read_too(service: Running) -> None:
-    id = ask(service, "ana")
+    id = ask(service, "ana", BIG)
     end(service, "t-operator", id, reason="  a fan is broken.  ")
     assert get(service, "t-ana", f"leases/{id}")["reason"] == (
         "It was ended by the operator: a fan is broken. Your files are safe."
@@ -162,7 +149,7 @@ def test_an_operators_reason_is_read_too(service: Running) -> None:
 
 @pytest.mark.parametrize("token", ["t-teacher", "t-bo", "t-teacher-server"])
 def test_nobody_ends_what_is_not_theirs_to_end(service: Running, token: str) -> None:
-    id = ask(service, "cho")
+    id = ask(service, "cho", BIG)
     for answer in (
         end(service, token, id), post(service, token, f"leases/{id}/extend"),
         post(service, token, f"leases/{id}/activity", last_activity="2026-01-01T00:00:00Z"),
@@ -175,7 +162,7 @@ def test_nobody_ends_what_is_not_theirs_to_end(service: Running, token: str) -> 
 
 @pytest.mark.parametrize("reason", ["a\0b", "two\nlines", "\x1b[31mred", "x" * 201, "\u202eevil"])
 def test_a_reason_is_one_line_of_text(service: Running, reason: str) -> None:
-    id = ask(service, "ana")
+    id = ask(service, "ana", BIG)
     error(end(service, "t-operator", id, reason=reason), 422, "bad-request")
     assert stage(service, id) is Stage.GRANTED
 
@@ -184,7 +171,7 @@ def test_a_reason_is_one_line_of_text(service: Running, reason: str) -> None:
 
 
 def test_more_time_where_nobody_waits(service: Running) -> None:
-    id = ask(service, "ana")
+    id = ask(service, "ana", BIG)
     before = get(service, "t-ana", f"leases/{id}")
     assert (before["can_extend"], before["no_extend"]) == (True, None)
     answer = post(service, "t-ana-server", f"leases/{id}/extend")
@@ -193,8 +180,8 @@ def test_more_time_where_nobody_waits(service: Running) -> None:
 
 
 def test_no_more_time_while_somebody_waits(service: Running) -> None:
-    id = ask(service, "ana")
-    ask(service, "bo")
+    id = ask(service, "ana", BIG)
+    ask(service, "bo", BIG)
     said = error(post(service, "t-ana", f"leases/{id}/extend"), 409, "somebody-waits")
     lease = get(service, "t-ana", f"leases/{id}")
     assert (lease["can_extend"], lease["no_extend"]) == (False, said)
@@ -203,7 +190,7 @@ def test_no_more_time_while_somebody_waits(service: Running) -> None:
 
 
 def test_who_waits_or_has_ended_has_nothing_to_extend(service: Running) -> None:
-    held, waits = ask(service, "bo"), ask(service, "ana")
+    held, waits = ask(service, "bo", BIG), ask(service, "ana", BIG)
     error(post(service, "t-ana", f"leases/{waits}/extend"), 409, "not-held")
     end(service, "t-ana", waits)
     error(post(service, "t-ana", f"leases/{waits}/extend"), 404, "not-found")
@@ -212,12 +199,12 @@ def test_who_waits_or_has_ended_has_nothing_to_extend(service: Running) -> None:
 
 def test_no_more_time_than_the_longest_hold(tmp_path: Path) -> None:
     with running(tmp_path, min_hold=60, max_hold=60) as service:
-        id = ask(service, "ana")
+        id = ask(service, "ana", BIG)
         error(post(service, "t-ana", f"leases/{id}/extend"), 409, "at-limit")
 
 
 def test_no_more_time_than_the_quota(service: Running) -> None:
-    id = ask(service, "ana")
+    id = ask(service, "ana", BIG)
     with service.client("t-operator") as http:
         assert http.put("api/groups/ml", json={"user_quota": 0}).status_code == 200
     error(post(service, "t-ana", f"leases/{id}/extend"), 409, "quota")
@@ -251,19 +238,19 @@ def test_a_server_tells_when_it_was_at_work(service: Running) -> None:
     {"last_activity": "2026-01-01T00:00:00Z", "busy": "very"},
 ])
 def test_what_no_server_tells(service: Running, body: dict[str, Any]) -> None:
-    id = ask(service, "ana")
+    id = ask(service, "ana", BIG)
     error(post(service, "t-ana", f"leases/{id}/activity", **body), 422, "bad-request")
 
 
 def test_nobody_else_tells_for_a_server(service: Running) -> None:
-    id = ask(service, "ana")
+    id = ask(service, "ana", BIG)
     body = {"last_activity": "2026-01-01T00:00:00Z"}
     for token in ("t-operator", "t-host", "t-teacher"):
         error(post(service, token, f"leases/{id}/activity", **body), 403, "not-allowed")
 
 
 def test_a_clock_that_goes_ahead_is_not_believed(service: Running) -> None:
-    id = ask(service, "ana")
+    id = ask(service, "ana", BIG)
     post(service, "t-ana", f"leases/{id}/activity", last_activity="9999-12-31T23:59:59Z")
     lease = service.broker.look(id).lease
     assert lease.active_at is not None
@@ -284,12 +271,12 @@ def unblock(service: Running, token: str, key: str) -> httpx.Response:
 
 def test_a_blocked_slice_is_given_to_nobody_and_keeps_its_holder(service: Running) -> None:
     key = next(x["key"] for x in get(service, "t-host", "slices") if x["profile"] == BIG)
-    held = ask(service, "ana")
+    held = ask(service, "ana", BIG)
     assert block(service, "t-operator", key).json()["state"] == "held"
     assert stage(service, held) is Stage.GRANTED
     end(service, "t-ana", held)
     until(lambda: stage(service, held) is Stage.RELEASED, "it is clean")
-    waits = ask(service, "bo")
+    waits = ask(service, "bo", BIG)
     assert "1 of them can be given to nobody" in get(service, "t-bo", f"leases/{waits}")["reason"]
     seen = {t: next(x for x in get(service, t, "slices") if x["key"] == key)
             for t in ("t-bo", "t-teacher", "t-host")}

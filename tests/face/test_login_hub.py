@@ -195,7 +195,7 @@ def test_from_the_login_form_to_the_page_and_out_again(hub: RealHub) -> None:
         me = browser.get(f"{PREFIX}api/me", headers=mine).json()
         assert me == {
             "name": "ana", "kind": "user", "is_operator": False, "is_instructor": False,
-            "groups": ["ml"],
+            "groups": ["ml"], "instructs": [],
         }
         assert not [x for x in browser.cookies.jar if "oauth-state" in x.name]
         browser.get("/hub/logout")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hub.core.lease import Kind
+from hub.face import look as look_of_the_board
 from hub.face.look import Look
 from tests.face.running import Running, running, until
 
@@ -19,7 +20,8 @@ def service(tmp_path: Path) -> Iterator[Running]:
 
 
 @pytest.fixture
-def look(service: Running) -> Look:
+def look(service: Running, monkeypatch: pytest.MonkeyPatch) -> Look:
+    monkeypatch.setattr(look_of_the_board, "_AFTER", 0)
     return Look(service.broker, service.batch)
 
 
@@ -57,6 +59,7 @@ def test_a_slow_forecast_holds_nothing_up(
     assert (place.position, place.earliest) == (1, None)
     later = _ask(service, "teacher")
     assert set(look({"bo"}).scene.places) == {waits, later}
+    until(lambda: begun, "it has begun")
     assert begun == 1, "one at a time"
     go.set()
     until(lambda: look({"bo"}).scene.places[waits].earliest, "the range is there")

@@ -185,6 +185,10 @@ def test_the_second_waits_is_told_the_place_and_gets_the_slice(
     assert first["position"] == 1
     assert "number 1 in the line" in first["message"]
     assert "1 of 1" in first["message"]
+    assert first["wait"] == "line"
+    if first["latest"]:
+        # the page puts the browser's own time into it
+        assert f"{{{first['latest'][:19]}Z}}" in first["timed"]
     hub.wait(ana.ready, "ana's server is ready", timeout=120)
     ana.stop()
     hub.wait(bo.ready, "bo's server is ready", timeout=120)
@@ -287,3 +291,19 @@ def test_a_server_that_is_killed_tells_its_owner_and_gives_its_slice_back(
     hub.wait(lambda: not bo.server(), "the hub has noticed")
     page = bo.http.get("/user/bo/lab")
     assert "Your server ended by itself." in page.text, page.text
+
+
+def test_a_server_that_is_ended_by_hand_tells_its_owner_by_whom_and_why(
+    hub: RunningHub, people: tuple[Person, Person]
+) -> None:
+    ana, bo = people
+    for person, text in ((bo, "It was ended by teacher: the &lt;exam&gt; begins."), (ana, "끝냈")):
+        person.start(profile=SIZE)
+        hub.wait(person.ready, "the server is ready", timeout=120)
+        lease = _open(hub, person.name).id
+        hub.broker.end(lease, "teacher", "the <exam> begins")
+        hub.wait(lambda x=person: not x.server(), "it has stopped")
+        page = person.http.get(f"/user/{person.name}/lab")
+        assert text in page.text, page.text
+        hub.wait(
+            lambda x=lease: hub.broker.look(x).lease.stage is Stage.RELEASED, "the slice is free")

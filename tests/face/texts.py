@@ -14,7 +14,8 @@ OPERATORS = (
     "hub/face/cli.py", "hub/face/serve.py", "hub/face/keys.py", "hub/face/children.py",
     "hub/face/programs.py", "hub/face/ports.py",
     "hub/face/accounts.py", "hub/face/setup", "hub/edge", "hub/core/geometry.py",
-    "hub/face/health.py", "hub/face/lifeline.py",
+    "hub/face/replay.py", "hub/replaying.py", "hub/core/replay/jobs.py",
+    "hub/core/replay/whatif.py", "hub/face/health.py", "hub/face/lifeline.py",
 )
 _REFUSALS = {"Refusal", "BadInput", "NotFound", "NotAllowed", "Unavailable", "Text"}
 _SAID = re.compile(r"""\b_\(\s*(?P<q>["'])(?P<text>(?:(?!(?P=q)).)*)(?P=q)""")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from hub.core import geometry
 from hub.core.mig import FULL, MODELS, Profile, Slice, SliceKey, model_of, profile_of
 from hub.core.nouns import Kind
-from hub.errors import BadInput
+from hub.errors import BadInput, Text
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -46,7 +46,7 @@ class Trace:
     name: str
     jobs: tuple[Job, ...]
     length: float
-    said: tuple[str, ...] = ()
+    said: tuple[Text, ...] = ()
 
 
 def drawn(*what: object) -> float:
@@ -113,21 +113,19 @@ def at_least(slices: Iterable[Slice], compute: int, memory_mib: int = 0) -> str:
     return (big or here[-1:])[0].key.profile
 
 
+def fit(profile: str, slices: Sequence[Slice]) -> str:
+    """This profile where it is here; else the smallest here that is as large, else the largest."""
+    if any(s.key.profile == profile for s in slices):
+        return profile
+    return at_least(slices, *_size(profile))
+
+
 def fitted(jobs: Iterable[Job], slices: Sequence[Slice]) -> tuple[tuple[Job, ...], int]:
     """The jobs on these slices, and how many had to take another profile than the one asked for."""
-    here = {s.key.profile for s in slices}
-    found: list[Job] = []
-    moved = 0
-    known: dict[str, str] = {}
-    for job in jobs:
-        if job.profile in here:
-            found.append(job)
-            continue
-        if job.profile not in known:
-            known[job.profile] = at_least(slices, *_size(job.profile))
-        moved += 1
-        found.append(replace(job, profile=known[job.profile]))
-    return tuple(found), moved
+    jobs = tuple(jobs)
+    here = {x: fit(x, slices) for x in {j.profile for j in jobs}}
+    moved = sum(here[x.profile] != x.profile for x in jobs)
+    return tuple(replace(x, profile=here[x.profile]) for x in jobs), moved
 
 
 def _size(profile: str) -> tuple[int, int]:

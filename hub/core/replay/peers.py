@@ -1,7 +1,8 @@
 """What others do, on the same jobs: nobody is asked back, whoever holds keeps until it closes.
 
 First come, first served: one line for each size. Static split: each group owns slices by its
-weight, and its members use these only. Priority: servers before runs, runs fill what is left over
+weight, and its members use these only; where it has none of a size, they take the next larger, else
+its largest. Priority: servers before runs, runs fill what is left over
 (sizes do not block one another, so a small one never waits behind a large one).
 """
 
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from hub.core.mig import Slice, SliceKey
 from hub.core.nouns import Kind
+from hub.core.replay.jobs import fit
 from hub.core.replay.play import CLEAN, Ask, Given, Turned
 
 Key = tuple[float | bool | str, ...]
@@ -39,6 +41,8 @@ class Peer:
         self._owners = owners
         self._free: dict[Place, list[Slice]] = {}
         self._line: dict[Place, list[tuple[Key, Ask]]] = {}
+        self._fits: dict[tuple[str, str], str] = {}
+        self._slices = slices
         self._held: dict[str, Slice] = {}
         self._rinsing: list[tuple[float, Slice]] = []
         for one in sorted(slices, key=lambda s: s.key, reverse=True):
@@ -81,7 +85,13 @@ class Peer:
         return (one.key.profile, self._owners[one.key] if self._owners else "")
 
     def _place_for(self, ask: Ask) -> Place:
-        return (ask.job.profile, ask.job.group if self._owners else "")
+        profile, group = ask.job.profile, ask.job.group
+        if self._owners is None:
+            return (profile, "")
+        if (group, profile) not in self._fits:
+            own = [s for s in self._slices if self._owners[s.key] == group]
+            self._fits[group, profile] = fit(profile, own) if own else profile
+        return (self._fits[group, profile], group)
 
 
 def _key(entry: tuple[Key, Ask]) -> Key:

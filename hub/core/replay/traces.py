@@ -16,9 +16,10 @@ from itertools import accumulate, count
 from hub.core.mig import Slice
 from hub.core.nouns import Kind
 from hub.core.replay.jobs import DAY, HOUR, Job, Trace, at_least, capacity, drawn, rates
-from hub.errors import BadInput
+from hub.errors import BadInput, Text
 
 GREEDY = "greedy"
+MOST_DAYS = 366
 _OPENB = ("name", "num_gpu", "qos", "creation_time", "deletion_time", "scheduled_time")
 _LONGEST = 12 * HOUR
 _SHORTEST = 60.0
@@ -26,12 +27,16 @@ _MIX = ((1, 6), (2, 3), (3, 1))  # compute slices: how many of ten ask for them
 _ZIPF = 0.8  # the n-th busiest person asks n^-0.8 times as often as the busiest
 _RUN_SHARE = 0.4  # of Philly's run times; openb says it itself
 _HALVES = (
-    "Sizes are drawn 6:3:1 (1g, 2g, 3g).",
-    "People are drawn: the n-th busiest asks n^-0.8 times as often as the busiest, and `greedy` "
-    "asks first thing every morning, works ten hours and never closes.",
-    "Six sessions in ten are closed at once, a quarter stay open for up to an hour after the work, "
-    "the others for four to ten hours.",
-    "Who waits for a server gives up after 2 to 12 hours, a run after 7 days.",
+    Text("Sizes are made up: 1g, 2g and 3g as 6:3:1."),
+    Text(
+        "People are made up: the n-th busiest asks n^-0.8 times as often as the busiest, and "
+        "`greedy` asks first thing every morning, works ten hours and never closes."
+    ),
+    Text(
+        "What happens after the work is made up: six sessions in ten are closed at once, a quarter "
+        "stay open for up to an hour, the others for four to ten hours."
+    ),
+    Text("Patience is made up: a server is given up after 2 to 12 hours, a run after 7 days."),
 )
 # servers asked for in each hour of the day, for a trace that has no times
 _HOURS = (2, 1, 1, 1, 1, 1, 2, 3, 5, 8, 10, 10, 7, 9, 10, 10, 9, 8, 6, 6, 7, 7, 5, 3)
@@ -55,12 +60,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Seed:
-    """One row of a trace, before it is somebody's job: seconds, and a server or a run."""
+    """One row of a trace, before it is somebody's job; None is what the trace does not know."""
 
     id: str
-    kind: Kind
-    asked_at: float
     work: float
+    kind: Kind | None = None
+    asked_at: float | None = None
 
 
 def trace_of(text: str, slices: Sequence[Slice], plan: Plan) -> Trace:
@@ -76,28 +81,29 @@ def trace_of(text: str, slices: Sequence[Slice], plan: Plan) -> Trace:
     except csv.Error as e:
         raise _unknown(str(e)) from e
     if head == ["runtime"]:
-        name, seeds, said = "philly", _philly(rows, plan), (
-            "Run times are Philly's (at most 12 hours); when they came, and whether somebody sat "
-            "in front, is drawn: hours of the day and weekdays of a university.",
+        name, seeds, said = "philly", _philly(rows), Text(
+            "Run times are Philly's (at most 12 hours). When they came, and whether somebody sat "
+            "in front, is made up: hours and weekdays of a university."
         )
     elif "gpu_milli" in head or {"creation_time", "num_gpu"} & set(head):
-        name, seeds, said = "openb", _openb(head, rows, plan), (
+        name, seeds, said = "openb", _openb(head, rows, plan), Text(
             "Times of the day and lifetimes (at most 12 hours) are openb's, its 149 days laid on "
-            f"{plan.days}; LS pods are servers, BE pods runs.",
+            "{days}; LS pods are servers, BE pods runs.", days=plan.days,
         )
     else:
         raise _unknown(", ".join(head)[:80] or "an empty file")
     jobs, repeated = _jobs(seeds, slices, plan)
-    more = (f"The trace is too short for this load and was used {repeated} times.",) * (
-        repeated > 1)
-    return Trace(name, jobs, plan.days * DAY, (*said, *_HALVES, *more))
+    more = [Text(
+        "The trace is too short for this load and was used {count} times.", count=repeated
+    )] if repeated > 1 else []
+    return Trace(name, jobs, plan.days * DAY, (said, *_HALVES, *more))
 
 
 def _check(plan: Plan) -> None:
     wrong = [
         text for text, bad in (
             ("--people needs at least 2", plan.people < 2),  # noqa: PLR2004 - the greedy one, and one
-            ("--days needs 1 to 366", not 1 <= plan.days <= 366),  # noqa: PLR2004 - a leap year
+            (f"--days needs 1 to {MOST_DAYS}", not 1 <= plan.days <= MOST_DAYS),
             ("--load needs a number above 0, at most 20",
              not 0 < plan.load <= 20),  # noqa: PLR2004 - beyond it nothing is learnt
             ("weights need to be above 0", not all(
@@ -105,7 +111,9 @@ def _check(plan: Plan) -> None:
         ) if bad
     ]
     if wrong:
-        raise BadInput("{problems}.", reason="replay", problems="; ".join(wrong))
+        raise BadInput(
+            "This cannot be replayed: {problems}.", reason="replay", problems="; ".join(wrong)
+        )
 
 
 def _unknown(found: str) -> BadInput:
@@ -137,21 +145,13 @@ def _openb(head: Sequence[str], rows: Iterable[list[str]], plan: Plan) -> list[_
             continue  # it never ran, or used no GPU
         at = (came // DAY % plan.days) * DAY + came % DAY  # type: ignore[operator]
         kind = Kind.RUN if one["qos"] == "BE" else Kind.SERVER
-        found.append(_Seed(one["name"], kind, at, _held(ended - begun)))  # type: ignore[operator]
+        found.append(_Seed(one["name"], _held(ended - begun), kind, at))  # type: ignore[operator]
     return _some(found)
 
 
-def _philly(rows: Iterable[list[str]], plan: Plan) -> list[_Seed]:
-    found: list[_Seed] = []
-    for n, row in enumerate(rows):
-        seconds = _number(row[0]) if row else None
-        if seconds is None or seconds <= 0:
-            continue
-        name = f"philly-{n:05}"
-        run = drawn(plan.seed, name, "kind") < _RUN_SHARE
-        kind = Kind.RUN if run else Kind.SERVER
-        found.append(_Seed(name, kind, _moment(plan, name, run=run), _held(seconds)))
-    return _some(found)
+def _philly(rows: Iterable[list[str]]) -> list[_Seed]:
+    seconds = (_number(row[0]) if row else None for row in rows)
+    return _some([_Seed(f"philly-{n:05}", _held(x)) for n, x in enumerate(seconds) if x])
 
 
 def _some(found: list[_Seed]) -> list[_Seed]:
@@ -214,13 +214,16 @@ def _jobs(
 def _job(seed: _Seed, sizes: Mapping[int, str], plan: Plan, turn: int) -> Job:
     """Nobody's job yet: a row with its size, its tail and its patience."""
     id = seed.id if turn == 1 else f"{seed.id}.{turn}"
-    key, server = (plan.seed, id), seed.kind is Kind.SERVER
-    # used again, a row comes at another hour
-    at = seed.asked_at if turn == 1 else drawn(*key, "at") * plan.days * DAY
+    key, kind, at = (plan.seed, id), seed.kind, seed.asked_at
+    if kind is None:
+        kind = Kind.RUN if drawn(*key, "kind") < _RUN_SHARE else Kind.SERVER
+    server = kind is Kind.SERVER
+    if at is None or turn > 1:  # used again, a row comes at another hour
+        at = _moment(plan, id, run=not server)
     size = _MIX[_choose([x for _, x in _MIX], drawn(*key, "size"))][0]
     patience = 2 * HOUR * 6 ** drawn(*key, "patience") if server else 7 * DAY
     return Job(
-        id, "", "", seed.kind, sizes[size], math.floor(at), math.ceil(seed.work),
+        id, "", "", kind, sizes[size], math.floor(at), math.ceil(seed.work),
         math.ceil(_tail(key)) if server else 0.0, math.ceil(patience),
     )
 
