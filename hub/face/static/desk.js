@@ -1,6 +1,7 @@
 // For operators and instructors: who holds what, groups, and what was used.
 
 import { act, call, dialog, field } from "./ask.js";
+import { isOver } from "./cards.js";
 import { bar, button, make, set, show, table, trouble } from "./dom.js";
 import { askEnd } from "./mine.js";
 import { clock, number, operator, percent, prefix, say, span, word, xsrf } from "./speak.js";
@@ -33,7 +34,9 @@ function state(lease) {
 function until(lease) {
   if (lease.leave_by) return clock(lease.leave_by);
   if (lease.promised) {
-    return make("span", "", say("promised {time}", { time: clock(lease.promised) }),
+    const promised = isOver(lease) ? say("promise over")
+      : say("promised {time}", { time: clock(lease.promised) });
+    return make("span", "", promised,
       lease.until ? make("small", "", ` · ${say("at the latest {time}", { time: clock(lease.until) })}`)
         : null);
   }
