@@ -30,7 +30,7 @@ test: ## lint and run every test; installs what the tests need
 lint: ## ruff and mypy
 	@hub/face/setup/start lint
 
-bench: ## measure: spawn times, waits, memory on this machine
+bench: ## measure: a start, a tick, asking, the live board on this machine
 	@hub/face/setup/start bench
 
 clean: ## delete the environment and caches; the data stays

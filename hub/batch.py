@@ -304,6 +304,7 @@ class Batch:
         self.broker.ask(
             user=run.user, kind=Kind.RUN, name=run.id, profile=run.profile, image=run.image,
             id=run.lease_id, group=former.request.group if former else "", asked_at=run.asked_at,
+            again=run.attempt > 1,
         )
 
     def _ask_again(self, run: Run) -> None:

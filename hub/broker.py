@@ -6,13 +6,14 @@ leaves an intent, and the next tick acts on it.
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from hub import metrics, sight
+from hub import allowed, metrics, sight, stopping
 from hub.config import Settings
-from hub.containers import ContainerOptions, container_options, keep_last_words, slice_of
+from hub.containers import ContainerOptions, container_options, slice_of
 from hub.core import claims, holding, policy, roster, sizes
 from hub.core.forecast import Place
 from hub.core.lease import (
@@ -39,9 +40,11 @@ from hub.core.lease import (
 from hub.core.roster import Member
 from hub.core.sizes import Offer
 from hub.edge.engine import Network
+from hub.edge.store import Unit
 from hub.edges import Edges, open_edges
-from hub.errors import BadInput, NotFound, Refusal, Unavailable, Unknown
+from hub.errors import NotFound, Refusal
 from hub.outlook import Outlook
+from hub.stopping import Stops
 
 log = logging.getLogger("madang.broker")
 _GUARD = timedelta(minutes=1)
@@ -66,20 +69,26 @@ class Broker:
         self.edges = edges
         self._clock = clock
         self._guarded = datetime.min.replace(tzinfo=UTC)
+        self._stops = Stops(edges)
         self.outlook = Outlook(edges.store, clock)
+
+    def close(self) -> None:
+        """Let the stops under way finish; no new ones."""
+        self._stops.close()
 
     # ---- asking ----------------------------------------------------------------------------
 
     def ask(  # noqa: PLR0913 - each is a part of what is asked, by its name
         self, *, user: str, kind: Kind, name: str, profile: str, image: str,
         options: Mapping[str, object] | None = None, group: str = "", id: str = "",
-        asked_at: datetime | None = None,
+        asked_at: datetime | None = None, again: bool = False,
     ) -> Lease:
         """Ask for a slice; asking again for the same (user, kind, name) returns the same lease.
 
         Granted at once where a slice is free and nobody goes before. An open request for another
         profile is not changed by asking: it is returned as it stands. `group`: in whose name; ""
-        is the first of the person's.
+        is the first of the person's. `again`: it gave way, and keeps what it was once allowed, also
+        where its group has ended since or the person has left it.
 
         Raises:
             BadInput: unknown profile, a profile that no card here is cut into, an image that is
@@ -100,18 +109,20 @@ class Broker:
             )
             if state.open_for(*request.owner) is None:
                 # not where a place is kept already: a restarted hub asks again for it
-                self._check_image(image)
-                self._check_disk()
+                allowed.check_image(self.settings, image)
+                allowed.check_disk(self.settings, self.edges.homes)
                 sizes.check_profile(state, profile)
-                claims.check_request(state, request, now)
+                if not again:
+                    claims.check_request(state, request, now)
                 state, _ = step(state, Asked(request), now)
                 state, effects = policy.turn(state, now)
-                state = self.outlook.foretell(state, request)
             unit.state = state
             lease = state.open_for(*request.owner)
         assert lease is not None
         metrics.moved(before, state)
         self._act_all(effects)
+        if lease.stage is Stage.WAITING and lease.id not in before.leases:
+            self._foretell(state, lease.id)
         return lease
 
     def look(self, id: str) -> View:
@@ -146,15 +157,14 @@ class Broker:
     def end(self, id: str, by: str, reason: str = "") -> None:
         """End somebody's lease by hand: withdrawn while it waits, else its server is stopped.
 
-        `by` and `reason` are what its holder reads.
+        `by` and `reason` are what its holder reads: they are kept before anything is stopped. The
+        hub's own look at the line ends the start of one that waits, and tells it.
 
         Raises:
             NotFound: no open lease has this id.
         """
-        lease = self._open(id)
+        self._open(id)
         cause = f"ended by {by}" + (f": {reason}" if reason else "")
-        if lease.request.kind is Kind.SERVER:
-            self._stop_server(lease)  # first: the hub cancels a waiting start politely
         self._tell(Withdrawn(id, cause, Why.HAND))
 
     def extend(self, id: str) -> Lease:
@@ -190,6 +200,19 @@ class Broker:
         if lease is None or lease.stage not in OPEN:
             raise NotFound("There is no open lease {id}.", id=id)
         return lease
+
+    @contextmanager
+    def deciding(self) -> Iterator[Unit]:
+        """One write of somebody else's; where it changes the state, what is due is then decided."""
+        with self.edges.store.write() as unit:
+            before = unit.state
+            yield unit
+            effects: tuple[Effect, ...] = ()
+            if unit.state is not before:
+                unit.state, effects = policy.turn(unit.state, self._clock())
+            after = unit.state
+        metrics.moved(before, after)
+        self._act_all(effects)
 
     # ---- looking ---------------------------------------------------------------------------
 
@@ -235,6 +258,7 @@ class Broker:
             unit.state = state
         metrics.moved(before, state)
         self._act_all((*effects, *more))
+        self._stops.again(state, seen.containers or {}, self._clock())
         self._guard_network(at)
 
     def network(self, *, prepare: bool = False) -> Network:
@@ -273,6 +297,15 @@ class Broker:
         metrics.moved(before, after)
         self._act_all(effects)
 
+    def _foretell(self, state: State, id: str) -> None:
+        """Keep what somebody is told at first, after the grant's write: it takes a while."""
+        try:
+            told = self.outlook.foretold(state, id)
+            if told:
+                self._tell(told)
+        except Exception:
+            log.exception("lease %s waits without a range told at first", id)
+
     def _act_all(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
             self._act(effect)
@@ -280,33 +313,13 @@ class Broker:
     def _act(self, effect: Effect) -> None:
         if isinstance(effect, StopHolder):
             lease = self.edges.store.lease(effect.id)
-            # a run is stopped by batch, which lets it save
-            if lease and lease.request.kind is Kind.SERVER and effect.why is not Why.HAND:
-                self._stop_server(lease)
+            if lease:
+                self._stops.stop(lease, self._clock())
         elif isinstance(effect, RemoveContainer):
-            self._remove(effect)
+            stopping.remove(self.settings.data, self.edges.engine, effect)
         else:
             metrics.TOLD.inc()
             log.error("%s", effect.text)
-
-    def _stop_server(self, lease: Lease) -> None:
-        try:
-            self.edges.hub.stop_server(lease.request.user, lease.request.name)
-        except (Unknown, Unavailable) as e:
-            # the tick removes its container a little later
-            log.warning("the hub does not stop %s's server: %s", lease.request.user, e)
-
-    def _remove(self, effect: RemoveContainer) -> None:
-        log.info("removing the container of lease %s: %s", effect.id, effect.why)
-        try:
-            keep_last_words(self.settings.data, self.edges.engine, effect.id)
-        except (Unknown, Unavailable, OSError) as e:
-            # a full disk must not keep a container, and with it a slice, for ever
-            log.warning("the last words of lease %s are lost: %s", effect.id, e)
-        try:
-            self.edges.engine.remove(effect.id)
-        except (Unknown, Unavailable) as e:
-            log.warning("container of lease %s stays for now: %s", effect.id, e)
 
     def _guard_network(self, now: datetime) -> None:
         """Once a minute: a firewall that somebody flushed is put back."""
@@ -325,23 +338,6 @@ class Broker:
             if lease.request.kind is Kind.SERVER and lease.request.asked_at < latest:
                 state, _ = step(state, Withdrawn(lease.id, "waited too long"), self._clock())
         return state
-
-    def _check_image(self, image: str) -> None:
-        if image not in self.settings.images:
-            raise BadInput(
-                "The image {image} is not allowed here. Allowed: {allowed}.", reason="image",
-                image=image, allowed=", ".join(self.settings.images),
-            )
-
-    def _check_disk(self) -> None:
-        free = self.edges.homes.free_mib()
-        if free < self.settings.disk_free_mib:
-            raise Unavailable(
-                "The disk is full, so nothing new can start; your files are safe. Please tell the "
-                "operator.", reason="disk-full", status=507,
-                detail=f"{free} MiB free in {self.settings.data}; disk_free_mib is "
-                f"{self.settings.disk_free_mib}",
-            )
 
 
 def open_broker(settings: Settings) -> Broker:

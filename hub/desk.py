@@ -1,6 +1,7 @@
 """The verbs of the floor's desk: reservations, groups, usage, slices taken out of use.
 
-Each is one write transaction of the store, as the broker's are, and is logged with who did it.
+Each is one write transaction of the store, as the broker's are, with every decision that follows
+from it, and is logged with who did it.
 """
 
 import logging
@@ -49,7 +50,7 @@ class Desk:
             Unavailable: no card has been seen yet, or the store does not answer.
         """
         now, people = self._clock(), self._store.members()
-        with self._store.write() as unit:
+        with self.broker.deciding() as unit:
             made = reserving.reservation_of(
                 unit.state, wanted, _names(unit.state, people),
                 id="" if dry_run else secrets.token_hex(4), by=by, now=now,
@@ -71,7 +72,7 @@ class Desk:
         Raises:
             NotFound: there is none with this id.
         """
-        with self._store.write() as unit:
+        with self.broker.deciding() as unit:
             house = unit.state.house
             found = house.reservations.get(id)
             if found is None:
@@ -134,7 +135,7 @@ class Desk:
             BadInput: no name for a group, or a value that cannot be.
         """
         roster.check_group(name)
-        with self._store.write() as unit:
+        with self.broker.deciding() as unit:
             house = unit.state.house
             made = groups.changed(group_of(house, name), changes)
             unit.state = replace(
@@ -150,7 +151,7 @@ class Desk:
             NotFound: nobody is in it, and it has no settings.
         """
         people = self._store.members()
-        with self._store.write() as unit:
+        with self.broker.deciding() as unit:
             house = unit.state.house
             if name not in _names(unit.state, people):
                 raise NotFound("There is no group {group}.", group=repr(name[:64]))
@@ -212,7 +213,7 @@ class Desk:
 
     def _set_blocked(self, text: str, why: str, by: str) -> Slice:
         now = self._clock()
-        with self._store.write() as unit:
+        with self.broker.deciding() as unit:
             key = _key(text)
             if key is None or key not in unit.state.slices:
                 raise NotFound(

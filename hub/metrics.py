@@ -181,7 +181,8 @@ def _granted(lease: Any) -> None:
     request, at = lease.request, lease.granted_at
     group, kind = request.group or NO_GROUP, str(request.kind)
     GRANTS.labels(group, kind, "yes" if lease.reservation else "no").inc()
-    WAIT.labels(group, kind).observe((at - request.asked_at).total_seconds())
+    if not lease.again:  # a later attempt asks with the age of the first, which has run meanwhile
+        WAIT.labels(group, kind).observe((at - request.asked_at).total_seconds())
     if lease.eta is None:
         return
     earliest, latest = lease.eta

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from threading import RLock
 
 from hub.core import forecast
 from hub.core.forecast import Past, Place
-from hub.core.lease import Foretold, Request, Stage, State, step
+from hub.core.lease import Foretold, Stage, State
 from hub.core.past import SPAN, Seen, seen
 from hub.edge.store import Store
 
@@ -36,6 +37,7 @@ class Outlook:
         self._seen: dict[str, Seen] = {}
         self._read_at = datetime.min.replace(tzinfo=UTC)
         self._told: dict[str, _Told] = {}
+        self._lock = RLock()  # of many who ask at once, one computes
 
     def place(self, state: State, id: str) -> Place | None:
         """The place of one who waits; None where it does not wait."""
@@ -49,12 +51,14 @@ class Outlook:
 
         Many pages ask at once: where nothing has moved, the answer of a moment ago is given.
         """
-        now, of = self._clock(), _moved(state, profile)
-        told = self._told.get(profile)
-        if told is None or told.of != of or now - told.at > _KEPT:
-            places = forecast.places(state, profile, now, self.past())
-            self._told[profile] = told = _Told(now, of, places)
-        return told.places
+        of = _moved(state, profile)
+        with self._lock:
+            now = self._clock()
+            told = self._told.get(profile)
+            if told is None or told.of != of or now - told.at > _KEPT:
+                places = forecast.places(state, profile, now, self.past())
+                self._told[profile] = told = _Told(now, of, places)
+            return told.places
 
     def everybody(self, state: State) -> dict[str, Place]:
         """The places of all who wait, by lease."""
@@ -71,11 +75,12 @@ class Outlook:
 
     def past(self) -> Past:
         """Who came before, and how long they held."""
-        now = self._clock()
-        if now - self._read_at > _FRESH:
-            since, self._read_at = self._read_at, now
-            self._read(max(since, now - SPAN), now)
-        return self._past
+        with self._lock:
+            now = self._clock()
+            if now - self._read_at > _FRESH:
+                self._read(max(self._read_at, now - SPAN), now)
+                self._read_at = now  # not before: what could not be read is tried again
+            return self._past
 
     def _read(self, since: datetime, now: datetime) -> None:
         """Read on from the last time; at first as many days back as there is any use for."""
@@ -92,19 +97,15 @@ class Outlook:
         self._seen = {k: x for k, x in self._seen.items() if x.granted >= oldest}
         self._past = Past.of(self._seen.values())
 
-    def foretell(self, state: State, request: Request) -> State:
-        """Keep what somebody is told at first, so that it can be held against what comes.
+    def foretold(self, state: State, id: str) -> Foretold | None:
+        """What somebody who begins to wait is told at first; None where no range can be told.
 
-        Inside a write: the past is not read anew here.
+        It is kept, so that it can be held against what comes.
         """
-        lease = state.leases.get(request.id)
-        if lease is None or lease.stage is not Stage.WAITING:
-            return state
-        now = self._clock()
-        told = forecast.place(state, request.id, now, self._past)
+        told = forecast.place(state, id, self._clock(), self.past())
         if told is None or told.earliest is None or told.latest is None:
-            return state
-        return step(state, Foretold(request.id, told.earliest, told.latest), now)[0]
+            return None
+        return Foretold(id, told.earliest, told.latest)
 
 
 def _moved(state: State, profile: str) -> object:

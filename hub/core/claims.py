@@ -8,6 +8,7 @@ from hub.core.nouns import Kind, Lease, Request, Stage, State, Why
 from hub.core.room import Rooms
 from hub.core.rules import Rules
 from hub.core.share import Standing, charged_to, group_of, standing, week
+from hub.core.terms import within_quota
 from hub.errors import BadInput, NotFound, Refusal
 
 
@@ -87,21 +88,31 @@ def extension(
     promised = wanted if lease.until is None else min(wanted, lease.until)
     if promised <= before:
         raise _no_more(lease, rules)
-    if any(
-        x.stage is Stage.WAITING and x.request.profile == lease.slice.profile
-        for x in state.leases.values()
-    ):
+    used = used or standing(state, now)
+    if _wanted(state, lease, used, now):
         raise Refusal(
             "Somebody waits for a slice of this size, so it cannot be promised any longer.",
             reason="somebody-waits", status=409,
         )
     more = lease.rate * ((promised - before).total_seconds() / 3600)
-    used = used or standing(state, now)
     if used.left(charged_to(state.house, lease), lease.request.user) < more:
         raise Refusal(
             "The quota of this week does not allow more time.", reason="quota", status=409
         )
     return promised
+
+
+def _wanted(state: State, lease: Lease, used: Standing, now: datetime) -> bool:
+    """Whether somebody waits who could have this lease's slice."""
+    line = [
+        x for x in state.leases.values()
+        if x.stage is Stage.WAITING and x.request.profile == lease.request.profile
+    ]
+    rooms = Rooms(state, now) if line else None
+    return rooms is not None and any(
+        within_quota(x, lease.rate, used, state.house.rules)
+        and rooms.admit(x, instead_of=lease) is not None for x in line
+    )
 
 
 def can_extend(

@@ -79,6 +79,14 @@ class Limited:
 
 
 @dataclass(frozen=True)
+class Lifted:
+    """The holder may stay longer than was thought (None: no limit): a reservation is no more."""
+
+    id: str
+    until: datetime | None
+
+
+@dataclass(frozen=True)
 class Foretold:
     """The asker was told when the slice will come; the first telling is kept."""
 
@@ -132,7 +140,7 @@ class Observed:
 
 Event = (
     Asked | Withdrawn | Granted | Started | Ended | Observed | Reported | Noticed | Spared
-    | Extended | Limited | Foretold | Blocked
+    | Extended | Limited | Lifted | Foretold | Blocked
 )
 
 

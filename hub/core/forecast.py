@@ -125,7 +125,7 @@ def _why(
 ) -> Wait:
     if rate is None:
         return Wait.GONE
-    if rooms.admit(lease, instead=True) is None:
+    if not rooms.could(lease):
         return Wait.RESERVED
     hold = rules.min_hold if lease.request.kind is Kind.SERVER else rules.run_hold
     if used.left(lease.request.group, lease.request.user) < rate * _hours(hold):

@@ -6,7 +6,17 @@
 from dataclasses import replace
 from datetime import datetime
 
-from hub.core.events import Blocked, Extended, Foretold, Limited, Moved, Noticed, Reported, Spared
+from hub.core.events import (
+    Blocked,
+    Extended,
+    Foretold,
+    Lifted,
+    Limited,
+    Moved,
+    Noticed,
+    Reported,
+    Spared,
+)
 from hub.core.nouns import Kind, Lease, Notice, Stage, State, Why
 
 
@@ -74,6 +84,16 @@ def limited(state: State, event: Limited, now: datetime) -> Moved:  # noqa: ARG0
         return state, ()
     promised = lease.promised and min(lease.promised, event.until)
     return state.having(replace(lease, until=event.until, promised=promised)), ()
+
+
+def lifted(state: State, event: Lifted, now: datetime) -> Moved:  # noqa: ARG001 - a step
+    """The latest end comes later; a notice because of the earlier one is taken back."""
+    lease = state.leases.get(event.id)
+    if lease is None or not lease.live or lease.until is None:
+        return state, ()
+    told = lease.notice is not None and lease.notice.why is Why.RESERVED
+    notice = None if told else lease.notice
+    return state.having(replace(lease, until=event.until, notice=notice)), ()
 
 
 def foretold(state: State, event: Foretold, now: datetime) -> Moved:  # noqa: ARG001 - a step

@@ -23,6 +23,7 @@ from hub.core.events import (
     Extended,
     Foretold,
     Granted,
+    Lifted,
     Limited,
     Moved,
     Noticed,
@@ -42,9 +43,9 @@ from hub.errors import IllegalStep
 
 __all__ = [
     "ARROWS", "HOLDING", "OPEN", "Asked", "Blocked", "Effect", "Ended", "Event", "Extended",
-    "Foretold", "Granted", "Kind", "Lease", "Limited", "Limits", "Moved", "Noticed", "Observed",
-    "RemoveContainer", "Reported", "Request", "Spared", "Stage", "Started", "State", "StopHolder",
-    "TellOperator", "Why", "Withdrawn", "check", "step",
+    "Foretold", "Granted", "Kind", "Lease", "Lifted", "Limited", "Limits", "Moved", "Noticed",
+    "Observed", "RemoveContainer", "Reported", "Request", "Spared", "Stage", "Started", "State",
+    "StopHolder", "TellOperator", "Why", "Withdrawn", "check", "step",
 ]
 
 ARROWS: Mapping[Stage, frozenset[Stage]] = {
@@ -293,6 +294,7 @@ _STEPS: Mapping[type, Callable[..., Moved]] = {
     Spared: holding.spared,
     Extended: holding.extended,
     Limited: holding.limited,
+    Lifted: holding.lifted,
     Foretold: holding.foretold,
     Blocked: holding.blocked,
 }

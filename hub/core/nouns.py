@@ -114,6 +114,11 @@ class Lease:
         return self.request.id
 
     @property
+    def again(self) -> bool:
+        """Whether it is a run's later attempt: between asking and its grant the run has run."""
+        return self.request.kind is Kind.RUN and self.id != self.request.name
+
+    @property
     def holds(self) -> bool:
         """Whether its slice may be given to nobody else."""
         return self.stage in HOLDING

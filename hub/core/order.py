@@ -3,6 +3,8 @@
 import heapq
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import chain
+from itertools import chain
 
 from hub.core.nouns import Kind, Lease
 from hub.core.room import Rooms
@@ -19,12 +21,12 @@ def overdue(lease: Lease, rules: Rules, now: datetime) -> bool:
     return now - lease.request.asked_at >= (rules.patience if server else rules.run_patience)
 
 
-def idle_since(lease: Lease, rules: Rules, now: datetime) -> datetime | None:
+def idle_since(lease: Lease, now: datetime) -> datetime | None:
     """Since when nothing happens on a held slice; None where it works, or nobody can say.
 
     Silence is not idleness: who has not been heard of for five minutes is left alone.
     """
-    if lease.heard_at is None or now - lease.heard_at > max(_SILENT, rules.idle):
+    if lease.heard_at is None or now - lease.heard_at > _SILENT:
         return None
     return max(x for x in (lease.active_at, lease.started_at, lease.granted_at) if x is not None)
 
@@ -40,7 +42,9 @@ def order(
     line = list(line)
     since = now - rules.patience, now - rules.run_patience
     served: set[str] = set()
-    for lease in _fair([x for x in line if rooms.in_own_hours(x)], used):
+    on = bool(line) and rooms.has(line[0].request.profile, on=True)
+    own = [x for x in line if rooms.in_own_hours(x)] if on else []
+    for lease in chain(*(_fair([x for x in own if x.request.kind is k], used) for k in Kind)):
         # asked again: the reserved slices may have gone to others of the group meanwhile
         if rooms.in_own_hours(lease):
             served.add(lease.id)
@@ -49,13 +53,16 @@ def order(
     servers: list[Lease] = []
     runs: list[Lease] = []
     for lease in line:
-        if lease.id in served:
+        request = lease.request
+        if served and request.id in served:
             continue
-        server = lease.request.kind is Kind.SERVER
-        if lease.request.asked_at <= since[not server]:
+        server = request.kind is Kind.SERVER
+        if request.asked_at <= since[not server]:
             late.append(lease)
         else:
             (servers if server else runs).append(lease)
+    # the longest beyond its own patience first: a run has more of it
+    late.sort(key=lambda x: (x.request.asked_at - since[x.request.kind is not Kind.SERVER], x.id))
     yield from late
     yield from _fair(servers, used)
     yield from _fair(runs, used)

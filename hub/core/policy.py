@@ -7,21 +7,22 @@ Order of those who wait for a size: members in their reserved hours · who has w
 · servers by share · runs by share (`order.order`). All of it is a function of the state and `now`.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
-from itertools import islice
 
-from hub.core.events import Effect, Ended, Event, Granted, Limited, Moved, Noticed, Spared
+from hub.core.events import Effect, Ended, Granted, Lifted, Limited, Moved, Noticed
+from hub.core.giving import Told, asking, ended
 from hub.core.lease import step
 from hub.core.nouns import Draft, Kind, Lease, State, Why
-from hub.core.order import idle_since, order, overdue
+from hub.core.order import order
 from hub.core.room import Rooms
-from hub.core.rules import Rules
-from hub.core.share import Standing, charged_to, standing
+from hub.core.share import Standing, standing
 from hub.core.sizes import best_first
 from hub.core.survey import Survey
+from hub.core.terms import terms
+
+_Decided = Ended | Granted | Limited | Lifted | Noticed | Told
 
 
 class Lazy:
@@ -44,55 +45,39 @@ def turn(state: State, now: datetime) -> Moved:
     given, state = state, replace(state, leases=Draft(state.leases))
     changed = False
 
-    def apply(events: Iterable[Event]) -> bool:
+    def apply(events: Iterable[_Decided]) -> set[str]:
         nonlocal state, changed
-        events = list(events)
-        changed = changed or bool(events)
+        moved = set()
         for event in events:
             state, more = step(state, event, now)
             effects.extend(more)
-        return bool(events)
+            moved.add(event.id)
+        changed = changed or bool(moved)
+        return moved
 
     seen = Survey(state)
-    if apply(_over(state, seen, now)):
-        seen = Survey(state)
+    seen.moved(state, apply(_over(state, seen, now)))
     rooms = Rooms(state, now, seen)
-    if apply(_make_way(rooms, now)):
-        seen = Survey(state)
+    seen.moved(state, apply(_make_way(state, seen, rooms, now)))
     used = Lazy(lambda: standing(state, now))
-    if seen.waiting and apply(_grants(state, seen, rooms, used, now)):
-        seen = Survey(state)
-    apply(_told_in_time(state, seen, now))
-    apply(_asking(state, seen, rooms, used, now))
+    if seen.waiting:
+        seen.moved(state, apply(_grants(state, seen, rooms, used, now)))
+    seen.moved(state, apply(_told_in_time(state, seen, now)))
+    apply(asking(state, seen, rooms, used, now))
     return replace(state, leases=dict(state.leases)) if changed else given, tuple(effects)
 
 
 # ---- what is over ---------------------------------------------------------------------------
 
 
-def _over(state: State, seen: Survey, now: datetime) -> list[Event]:
-    found: list[Event] = []
+def _over(state: State, seen: Survey, now: datetime) -> list[_Decided]:
+    found: list[_Decided] = []
     for lease in seen.live:
         if lease.notice is not None and lease.notice.leave_by <= now:
-            found.append(_ended(lease, lease.notice.why))
+            found.append(ended(lease, lease.notice.why))
         elif lease.until is not None and lease.until <= now:
-            found.append(_ended(lease, _bound(state, lease)))
+            found.append(ended(lease, _bound(state, lease)))
     return found
-
-
-def _ended(lease: Lease, why: Why) -> Ended:
-    return Ended(lease.id, _CAUSES[why], why)
-
-
-# what the holder reads afterwards; face translates it
-_CAUSES = {
-    Why.WAITING: "its promised time was over and somebody waited",
-    Why.IDLE: "nothing happened on it and somebody waited",
-    Why.RESERVED: "its slice was reserved from then on",
-    Why.LIMIT: "the longest time that a slice may be held was over",
-    Why.PREEMPTED: "somebody in front of a screen needed its slice",
-    Why.HAND: "ended by hand",
-}
 
 
 def _bound(state: State, lease: Lease) -> Why:
@@ -106,7 +91,7 @@ def _bound(state: State, lease: Lease) -> Why:
     )
 
 
-def _told_in_time(state: State, seen: Survey, now: datetime) -> list[Event]:
+def _told_in_time(state: State, seen: Survey, now: datetime) -> list[_Decided]:
     """Whose latest end is near is told so with the usual countdown."""
     soon = now + state.house.rules.notice
     return [
@@ -119,22 +104,50 @@ def _told_in_time(state: State, seen: Survey, now: datetime) -> list[Event]:
 # ---- reservations ---------------------------------------------------------------------------
 
 
-def _make_way(rooms: Rooms, now: datetime) -> list[Event]:
+def _make_way(state: State, seen: Survey, rooms: Rooms, now: datetime) -> list[_Decided]:
     """A reservation that was made after a grant: who would be in its way gets an end before it.
 
-    Runs first, then the lease that was granted last: it was promised least.
+    Runs first, then the lease that was granted last: it was promised least. Nobody is put out
+    without a countdown. And the other way round: whose end no reservation needs any more, because
+    it was taken back or its class did not come, has it lifted.
     """
-    found: list[Event] = []
+    rules = state.house.rules
+    found: list[_Decided] = [
+        # granted before there were ends
+        Limited(x.id, x.granted_at + rules.max_hold) for x in seen.live
+        if x.until is None and x.request.kind is Kind.SERVER and x.granted_at is not None
+    ]
     for room in rooms.crowded():
-        latest = max(room.closes, now)
+        latest = max(room.closes, now + rules.notice)
         outsiders = sorted(
             (x for x in room.outsiders if x.promised is None or x.promised <= latest),
             key=lambda x: (x.request.kind is Kind.SERVER, -_stamp(x.granted_at)),
         )
         for lease in outsiders[:-room.spare]:
-            found.append(Limited(lease.id, latest))
-            rooms.shortened(lease, latest)
-    return found
+            until = room.closes if lease.request.kind is Kind.RUN else latest
+            found.append(Limited(lease.id, max(until, now)))
+            rooms.shortened(lease, max(until, room.closes))
+    return [*found, *_lifted(state, seen, rooms)]
+
+
+def _lifted(state: State, seen: Survey, rooms: Rooms) -> Iterator[_Decided]:
+    rules = state.house.rules
+    for lease in seen.live:
+        if lease.until is None or lease.granted_at is None:
+            continue
+        server = lease.request.kind is Kind.SERVER
+        longest = lease.granted_at + rules.max_hold if server else None
+        if lease.until == longest:
+            continue
+        may = rooms.admit(lease, instead_of=lease)
+        if may is None:
+            continue
+        ends = [x for x in (may[0], longest) if x is not None]
+        until = min(ends, default=None)
+        if until is None or until > lease.until:
+            rooms.gone(lease)
+            rooms.taken(lease, until)
+            yield Lifted(lease.id, until)
 
 
 def _stamp(moment: datetime | None) -> float:
@@ -159,143 +172,13 @@ def _grants(
     for profile, here in best_first(state, seen.waiting).items():
         shares = used()
         for lease in order(seen.waiting[profile], rooms, shares, rules, now):
-            one = _grant(lease, here[-1].rate, rooms, shares, rules, now)
+            one = terms(lease, here[-1].rate, rooms, shares, rules, now)
             if one is None:
                 continue
             found = here.pop()
-            until, promised, reservation = one
-            given.append(Granted(lease.id, found.key, until, promised, reservation))
-            entry = found.rate * (rules.entry.total_seconds() / 3600)
-            group = rooms.group_of(reservation) or lease.request.group
-            shares.charge(group, lease.request.user, entry)
-            rooms.taken(lease, until)
+            given.append(Granted(lease.id, found.key, one.until, one.promised, one.reservation))
+            shares.give(one.group, lease.request.user, found.rate, one.promised - now)
+            rooms.taken(lease, one.until)
             if not here:
                 break
     return given
-
-
-def _grant(
-    lease: Lease, rate: float, rooms: Rooms, used: Standing, rules: Rules, now: datetime,
-    *, instead: bool = False,
-) -> tuple[datetime | None, datetime, str] | None:
-    """(latest end, promised until, reservation) for a request if it may have a slice now."""
-    server = lease.request.kind is Kind.SERVER
-    hold = rules.min_hold if server else rules.run_hold
-    found = rooms.admit(lease, instead=instead)
-    if found is None:
-        return None
-    until, reservation = found
-    group = rooms.group_of(reservation) or lease.request.group
-    if used.left(group, lease.request.user) < rate * (hold.total_seconds() / 3600):
-        return None
-    if server:
-        longest = now + rules.max_hold
-        until = longest if until is None else min(until, longest)
-    promised = now + hold if until is None else min(now + hold, until)
-    return until, promised, reservation
-
-
-# ---- asking back ----------------------------------------------------------------------------
-
-
-def _asking(
-    state: State, seen: Survey, rooms: Rooms, used: Lazy, now: datetime
-) -> list[Event]:
-    """Who is told to give back, and who need not any more."""
-    found: list[Event] = []
-    for profile, here in seen.held.items():
-        can = [x for x in here if _gives(state, x, strong=True, now=now)]
-        told = [x for x in here if x.notice is not None]
-        if not can and not told:
-            continue
-        # nobody is asked for whom a slice comes anyway, nor for more people than can give
-        most = seen.coming[profile] + len(told) + len(can)
-        line = _wanted(state, seen.waiting.get(profile, ()), rooms, used, now, profile, most)
-        coming = seen.coming[profile]
-        found += _unneeded([x for x in told if _for_others(x)], len(line) - coming)
-        if can and len(line) > coming + len(told):
-            found += _asked(state, line[coming + len(told):], _givers(state, can, used(), now), now)
-    return found
-
-
-def _wanted(
-    state: State, line: Sequence[Lease], rooms: Rooms, used: Lazy, now: datetime, profile: str,
-    most: int,
-) -> list[Lease]:
-    """The first for whom only a slice is missing: not a quota, not because of reserved hours."""
-    if not line:
-        return []
-    rules = state.house.rules
-    rate = next((s.rate for k, s in state.slices.items() if k.profile == profile), 1.0)
-    may = (
-        x for x in order(line, rooms, used(), rules, now)
-        if _grant(x, rate, rooms, used(), rules, now, instead=True)
-    )
-    return list(islice(may, most))
-
-
-def _unneeded(told: list[Lease], needed: int) -> list[Event]:
-    """Notices for which nobody waits any more, the newest first."""
-    newest = sorted(told, key=lambda x: (_notice_at(x), x.id), reverse=True)
-    return [Spared(x.id) for x in newest[:max(0, len(told) - max(0, needed))]]
-
-
-def _for_others(lease: Lease) -> bool:
-    """Whether a notice was given for somebody's sake, and not because time is over."""
-    return lease.notice is not None and lease.notice.why in (Why.WAITING, Why.IDLE)
-
-
-def _notice_at(lease: Lease) -> float:
-    return _stamp(lease.notice.at if lease.notice else None)
-
-
-def _givers(state: State, here: list[Lease], used: Standing, now: datetime) -> list[Lease]:
-    """Who holds, in the order in which they give back: runs, the idle, the furthest over share."""
-    def key(x: Lease) -> tuple[bool, bool, float, float, str]:
-        group, own = used.over(charged_to(state.house, x), x.request.user)
-        return (
-            x.request.kind is Kind.SERVER, not _idle(state, x, now), -group, -own, x.id,
-        )
-
-    return sorted(here, key=key)
-
-
-def _asked(state: State, line: list[Lease], holders: list[Lease], now: datetime) -> list[Event]:
-    """One giver for each who waits, as far as there are any."""
-    # who sits in front of a screen, or has waited too long, may ask more than a run may
-    strong = deque(x for x in holders if _gives(state, x, strong=True, now=now))
-    weak = deque(x for x in holders if _gives(state, x, strong=False, now=now))
-    found: dict[str, Event] = {}
-    for waiter in line:
-        server = waiter.request.kind is Kind.SERVER
-        pool = strong if server or overdue(waiter, state.house.rules, now) else weak
-        while pool and pool[0].id in found:
-            pool.popleft()
-        if pool:
-            giver = pool.popleft()
-            found[giver.id] = _ask(state, giver, now)
-        elif not strong:
-            break
-    return list(found.values())
-
-
-def _gives(state: State, holder: Lease, *, strong: bool, now: datetime) -> bool:
-    """Whether this holder can be asked: after its promise, or before it by the strong if idle."""
-    if holder.notice is not None:
-        return False
-    over = holder.promised is None or holder.promised <= now
-    if holder.request.kind is Kind.SERVER and _idle(state, holder, now):
-        return strong or over
-    return strong and over
-
-
-def _ask(state: State, giver: Lease, now: datetime) -> Event:
-    if giver.request.kind is Kind.RUN:
-        return _ended(giver, Why.PREEMPTED)
-    why = Why.IDLE if _idle(state, giver, now) else Why.WAITING
-    return Noticed(giver.id, why, now + state.house.rules.notice)
-
-
-def _idle(state: State, lease: Lease, now: datetime) -> bool:
-    since = idle_since(lease, state.house.rules, now)
-    return since is not None and now - since >= state.house.rules.idle

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hub.core.hours import next_window
+from hub.core.mig import SliceKey
 from hub.core.nouns import Lease, Stage, State
 from hub.core.rules import House, Reservation
 from hub.core.sizes import check_profile
@@ -57,9 +58,7 @@ def reservation_of(
         id, wanted.group, wanted.profile, wanted.count, when, wanted.zone.strip(), by, now,
         wanted.note.strip(),
     )
-    totals = Counter(
-        k.profile for k, s in state.slices.items() if s.present and not s.blocked
-    )
+    totals = Counter(x.profile for x in _in_use(state))
     if not totals:
         check_profile(state, wanted.profile)
     house = state.house
@@ -68,11 +67,26 @@ def reservation_of(
 
 
 def busy(state: State, made: Reservation, now: datetime) -> list[datetime]:
-    """For each slice of the profile that an outsider holds, until when it is promised."""
+    """For each slice of the profile that an outsider holds, when it can be had back at the soonest.
+
+    Not before what was promised, nor without the usual countdown.
+    """
+    here = _in_use(state)
     return [
-        max(lease.promised or now, now) for key, lease in state.held().items()
-        if key.profile == made.profile and _outside(state.house, lease, made, now)
+        _back(state.house, lease, now) for key, lease in state.held().items()
+        if key.profile == made.profile and key in here and _outside(state.house, lease, made, now)
     ]
+
+
+def _back(house: House, lease: Lease, now: datetime) -> datetime:
+    soon = now + house.rules.notice
+    return max(lease.promised or soon, soon)
+
+
+def _in_use(state: State) -> set[SliceKey]:
+    """The slices that can be promised: there, not blocked and not quarantined."""
+    out = {x.slice for x in state.leases.values() if x.stage is Stage.QUARANTINED}
+    return {k for k, s in state.slices.items() if s.present and not s.blocked and k not in out}
 
 
 def _outside(house: House, lease: Lease, made: Reservation, now: datetime) -> bool:
@@ -85,7 +99,7 @@ def _outside(house: House, lease: Lease, made: Reservation, now: datetime) -> bo
     if window is None or window.begins > now:
         return True
     # counted with its own reservation, as long as that lasts
-    return (lease.promised or now) + house.rules.margin > window.ends
+    return _back(house, lease, now) + house.rules.margin > window.ends
 
 
 def without_old(house: House, now: datetime, keep: timedelta) -> dict[str, Reservation]:

@@ -5,11 +5,12 @@ all slices less those promised to its members must be enough for the outsiders w
 one then. A holder who belongs to the reservation's group takes one of its places.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from hub.core.nouns import Lease, Stage, State
+from hub.core.nouns import Lease, State
 from hub.core.rules import Reservation, Window
 from hub.core.survey import Survey
 from hub.core.timetable import windows
@@ -45,7 +46,11 @@ class Room:
     total: int
     places: list[_Place]
     outsiders: list[Lease] = field(default_factory=list)
+    seats: dict[str, _Place] = field(default_factory=dict)
     grace: timedelta = timedelta(0)
+
+    def __post_init__(self) -> None:
+        self.groups = frozenset(x.reservation.group for x in self.places)
 
     @property
     def spare(self) -> int:
@@ -55,25 +60,48 @@ class Room:
 
     def keeps(self, place: _Place) -> bool:
         """Whether what its members did not take is kept from the others."""
-        # in its hours what members did not take within the grace time goes back to all
-        return not self.now or self.at < place.window.begins + self.grace
+        # what members did not take within the grace time goes back to all
+        return self.at < place.window.begins + self.grace
 
     def place_for(self, lease: Lease) -> _Place | None:
         """Where a member of a reserving group belongs; None for an outsider, or when it is full."""
-        groups = {lease.request.group, *lease.request.member_of}
-        own = [x for x in self.places if x.reservation.id == lease.reservation]
-        return next(
-            (x for x in own + self.places if x.left and (
-                x in own or x.reservation.group in groups)), None,
-        )
+        request = lease.request
+        if not lease.reservation and request.group not in self.groups and (
+            self.groups.isdisjoint(request.member_of)
+        ):
+            return None
+        asked = lease.request
+        for fits in (
+            lambda x: x.reservation.id == lease.reservation,
+            lambda x: x.reservation.group == asked.group,
+            lambda x: x.reservation.group in asked.member_of,
+        ):
+            found = next((x for x in self.places if x.left and fits(x)), None)
+            if found is not None:
+                return found
+        return None
 
     def enter(self, lease: Lease) -> None:
         """Count a holder."""
         place = self.place_for(lease)
         if place is not None:
             place.taken += 1
+            self.seats[lease.id] = place
         else:
             self.outsiders.append(lease)
+
+    def leave(self, lease: Lease) -> bool:
+        """Count a holder no more; whether it was counted."""
+        seat = self.seats.pop(lease.id, None)
+        if seat is not None:
+            seat.taken -= 1
+            return True
+        before = len(self.outsiders)
+        self.outsiders = [x for x in self.outsiders if x.id != lease.id]
+        return len(self.outsiders) < before
+
+
+Admitted = tuple[datetime | None, str, datetime | None]
 
 
 class Rooms:
@@ -83,15 +111,19 @@ class Rooms:
         self._now = now
         self._house = state.house
         self._rooms: dict[str, list[Room]] = {}
+        self._held: dict[str, list[Lease]] = {}
         profiles = {x.profile for x in state.house.reservations.values()}
         if not profiles:
             return
         seen = seen or Survey(state)
-        out = {
-            x.slice for x in state.leases.values() if x.stage is Stage.QUARANTINED
-        } | {k for k, s in state.slices.items() if not s.present or s.blocked}
+        self._held = seen.held
+        out = seen.out
+        totals = Counter(
+            k.profile for k, s in state.slices.items()
+            if k.profile in profiles and s.present and not s.blocked and not (out and k in out)
+        )
         for profile in profiles:
-            total = sum(k.profile == profile and k not in out for k in state.slices)
+            total = totals[profile]
             self._rooms[profile] = list(self._build(profile, total, seen.held.get(profile, [])))
 
     def _build(self, profile: str, total: int, held: list[Lease]) -> Iterator[Room]:
@@ -108,23 +140,50 @@ class Rooms:
             closes = now if active else at - rules.margin
             room = Room(at, closes, active, total, places, grace=rules.grace)
             for lease in held:
-                end = lease.notice.leave_by if lease.notice else lease.until
-                if active or end is None or end > closes:
+                # a notice may be taken back; only the latest end is certain
+                if active or lease.until is None or lease.until > closes:
                     room.enter(lease)
             yield room
 
-    def admit(self, lease: Lease, *, instead: bool = False) -> tuple[datetime | None, str] | None:
-        """(latest end or None, reservation id or "") for a new holder; None where there is no room.
+    def has(self, profile: str, *, on: bool = False) -> bool:
+        """Whether anything of this size is reserved in the next hours, or just now (`on`)."""
+        return any(x.now or not on for x in self._rooms.get(profile, ()))
 
-        `instead`: in the place of an outsider who gives back.
+    def admit(self, lease: Lease, *, instead_of: Lease | None = None) -> Admitted | None:
+        """(latest end or None, reservation id or "", end of its hours) for a new holder.
+
+        None where there is no room. `instead_of`: in the place of this holder, who gives back.
         """
-        until, reservation = None, ""
+        rooms = self._rooms.get(lease.request.profile, ())
+        left = [x for x in rooms if instead_of is not None and x.leave(instead_of)]
+        try:
+            return self._admit(lease, rooms)
+        finally:
+            for room in left:
+                assert instead_of is not None
+                room.enter(instead_of)
+
+    def could(self, lease: Lease) -> bool:
+        """Whether it may have a slice now, or in the place of anybody who gives back."""
+        if self.admit(lease) is not None:
+            return True
+        # holders of one kind are alike: one outsider, one for each reservation's seats
+        alike: dict[str, Lease] = {}
         for room in self._rooms.get(lease.request.profile, ()):
+            for holder in self._held.get(lease.request.profile, ()):
+                seat = room.seats.get(holder.id)
+                alike.setdefault(seat.reservation.id if seat else "", holder)
+        return any(self.admit(lease, instead_of=x) is not None for x in alike.values())
+
+    def _admit(self, lease: Lease, rooms: Iterable[Room]) -> Admitted | None:
+        until, reservation, ends = None, "", None
+        for room in rooms:
             place = room.place_for(lease)
             if place is not None:
-                reservation = place.reservation.id if room.now else reservation
+                if room.now:
+                    reservation, ends = place.reservation.id, place.window.ends
                 continue
-            if room.spare + (1 if instead and room.outsiders else 0) >= 1:
+            if room.spare >= 1:
                 continue
             if room.now:
                 return None
@@ -132,7 +191,12 @@ class Rooms:
             break
         if until is not None and until - self._now < self._house.rules.shortest:
             return None
-        return until, reservation
+        return until, reservation, ends
+
+    def gone(self, lease: Lease) -> None:
+        """A holder gives back."""
+        for room in self._rooms.get(lease.request.profile, ()):
+            room.leave(lease)
 
     def in_own_hours(self, lease: Lease) -> bool:
         """Whether a slice is kept for this one now."""
@@ -149,10 +213,9 @@ class Rooms:
 
     def shortened(self, lease: Lease, until: datetime) -> None:
         """A holder's end came earlier."""
-        assert lease.slice is not None
-        for room in self._rooms.get(lease.slice.profile, ()):
-            if not room.now and until <= room.closes and lease in room.outsiders:
-                room.outsiders.remove(lease)
+        for room in self._rooms.get(lease.request.profile, ()):
+            if not room.now and until <= room.closes:
+                room.leave(lease)
 
     def crowded(self) -> Iterator[Room]:
         """Coming rooms with too many outsiders, the next first."""

@@ -127,7 +127,7 @@ def scene_of(
         [_waiter(x, hours, rooms, house.rules, now) for x in line],
         use={x: used.of_group(x) for x in used.groups}, own=used.users, drift=drift,
         gain={g: rate / group_of(house, g).weight for g in {*used.groups, *house.groups}},
-        rate=rate, booked=list(_booked(hours, house.rules, now)),
+        rate=rate, booked=list(_booked(hours, line, house.rules, now)),
         holds={k: past.holds[profile, k] for k in Kind if (profile, k) in past.holds},
         came=past.came.get(profile, ()), now=now.timestamp(),
     )
@@ -147,7 +147,7 @@ def _holder(house: House, lease: Lease, now: datetime) -> Holder:
     kind, draining = lease.request.kind, lease.stage is Stage.DRAINING
     leave_by = lease.notice.leave_by if lease.notice else None
     ends = [x for x in (lease.until, leave_by) if x is not None]
-    rest = idle_since(lease, house.rules, now)
+    rest = idle_since(lease, now)
     idle = rest is not None and kind is Kind.SERVER and now - rest > _PAUSE
     return Holder(
         kind, group, user, _seconds(lease.granted_at, now, 0.0),
@@ -165,20 +165,28 @@ def _hours(house: House, profile: str, now: datetime) -> Iterable[tuple[Reservat
                 yield reservation, window
 
 
-def _booked(hours: Hours, rules: Rules, now: datetime) -> Iterable[tuple[float, float]]:
-    """(begins, ends) of each slice that is reserved from then on; of hours to come only."""
+def _booked(
+    hours: Hours, line: Sequence[Lease], rules: Rules, now: datetime
+) -> Iterable[tuple[float, float]]:
+    """(begins, ends) of each slice that is reserved from then on, less those for who waits now."""
     for reservation, window in hours:
         if window.begins > now:
             begins = _seconds(max(now, window.begins - rules.margin), now, 0.0)
-            yield from ((begins, _seconds(window.ends, now, 0.0)),) * reservation.count
+            here = sum(reservation.group in _groups(x) for x in line)
+            left = max(0, reservation.count - here)
+            yield from ((begins, _seconds(window.ends, now, 0.0)),) * left
+
+
+def _groups(lease: Lease) -> set[str]:
+    return {lease.request.group, *lease.request.member_of}
 
 
 def _waiter(lease: Lease, hours: Hours, rooms: Rooms, rules: Rules, now: datetime) -> Waiter:
     request = lease.request
-    groups = {request.group, *request.member_of}
+    groups = _groups(lease)
     own = [max(0.0, _seconds(w.begins, now, 0.0)) for r, w in hours if r.group in groups]
     ready = (0.0, 0.0)
-    if rooms.admit(lease, instead=True) is None:
+    if not rooms.could(lease):
         on = [w for _, w in hours if w.begins <= now]
         grace = max((w.begins + rules.grace for w in on), default=now)
         opens = _seconds(rooms.opens(request.profile), now, 0.0)

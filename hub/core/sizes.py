@@ -73,10 +73,11 @@ def best_first(state: State, profiles: Container[str]) -> dict[str, list[Slice]]
             free.setdefault(key.profile, []).append(one)
     if not free:
         return free
-    taken: Counter[tuple[str, str]] = Counter()
+    taken = Counter({(s.key.node, s.key.gpu): 0 for here in free.values() for s in here})
     for key in held:
-        found = state.slices.get(key)
-        taken[key.node, key.gpu] += found.memory if found else 0
+        if (key.node, key.gpu) in taken:
+            found = state.slices.get(key)
+            taken[key.node, key.gpu] += found.memory if found else 0
     for here in free.values():
         here.sort(key=lambda s: (-taken[s.key.node, s.key.gpu], s.key), reverse=True)
     return free

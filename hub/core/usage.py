@@ -26,7 +26,8 @@ class UsageRow:
 
     `idle_hours`: of the slice-hours those after the last sign of work, as far as the server told;
     None where none told. `leases`: how many held a slice in the span. The waits are of those
-    granted in it: mean and 95th percentile (nearest rank), None where there were none.
+    granted in it for the first time: mean and 95th percentile (nearest rank), None where there were
+    none.
     """
 
     group: str
@@ -68,7 +69,7 @@ def usage_rows(
         if lease.heard_at is not None and lease.active_at is not None:
             idle = _overlap(lease.active_at, min(lease.heard_at, over), begin, end)
             total.idle = (total.idle or 0.0) + lease.rate * idle
-        if begin <= lease.granted_at < end:
+        if begin <= lease.granted_at < end and not lease.again:
             total.waits.append((lease.granted_at - lease.request.asked_at).total_seconds())
     return tuple(
         _row(group, user, x)

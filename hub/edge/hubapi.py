@@ -45,6 +45,11 @@ class HubApi:
         self._lock = Lock()
         self._client: httpx.Client | None = None
 
+    @property
+    def has_token(self) -> bool:
+        """Whether it may be asked at all: only a service may, not the hub's own process."""
+        return bool(self._token)
+
     def close(self) -> None:
         """Close the connections."""
         with self._lock:

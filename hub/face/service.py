@@ -102,6 +102,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         app.state.ticker.stop()
         app.state.parts.batch.close()
+        app.state.parts.broker.close()
 
 
 # ---- errors -------------------------------------------------------------------------------------

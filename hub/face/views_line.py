@@ -280,7 +280,7 @@ def _range(place: Place | None) -> tuple[datetime | None, datetime | None]:
 def _idle(scene: Scene, lease: Lease) -> datetime | None:
     if not lease.live:
         return None
-    since = idle_since(lease, scene.state.house.rules, scene.now)
+    since = idle_since(lease, scene.now)
     return since if since is not None and scene.now - since >= _AT_WORK else None
 
 

@@ -109,6 +109,8 @@ class PaperEngine:
 class PaperHubApi:
     """The hub's servers, as told."""
 
+    has_token = True
+
     def __init__(self) -> None:
         self.stopped: list[tuple[str, str]] = []
 

@@ -88,4 +88,5 @@ def floor_at(folder: Path, **changes: Any) -> Iterator[Floor]:
         check(store.read())
     finally:
         made.batch.close()
+        broker.close()
         store.close()

@@ -2,7 +2,9 @@
 
 import logging
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,48 @@ def test_a_slice_out_of_use_cannot_be_promised(floor: Floor, desk: Desk, clock: 
     assert refused.value.reason == "reservation"
 
 
+def test_a_quarantined_slice_cannot_be_promised(
+    floor: Floor, desk: Desk, clock: Clock
+) -> None:
+    first = ask(floor.broker, "ana", SMALL)
+    with floor.broker.edges.store.write() as unit:
+        gone = replace(unit.state.leases[first.id], stage=Stage.QUARANTINED, draining_at=clock.now)
+        unit.state = unit.state.having(gone)
+    with pytest.raises(BadInput):
+        desk.reserve(wanted(clock, profile=SMALL, count=2), "teacher")
+    desk.reserve(wanted(clock, profile=SMALL), "teacher")  # what ana had is not the other one's
+
+
+def test_nobody_gives_back_without_the_usual_countdown(
+    floor: Floor, desk: Desk, clock: Clock
+) -> None:
+    ask(floor.broker, "ana")
+    clock.passes(minutes=59)  # of sixty: then the countdown begins
+    rules = floor.broker.state().house.rules
+    soon = timedelta(minutes=1) + rules.margin
+    assert soon < rules.notice + rules.margin
+    with pytest.raises(BadInput):
+        desk.reserve(wanted(clock, soon + timedelta(minutes=1)), "teacher")
+    desk.reserve(wanted(clock, rules.notice + rules.margin + timedelta(minutes=1)), "teacher")
+
+
+def test_what_follows_from_hours_and_groups_is_decided_with_them(
+    floor: Floor, desk: Desk, clock: Clock
+) -> None:
+    made = desk.reserve(wanted(clock, timedelta(0)), "teacher")
+    waits = ask(floor.broker, "ana")
+    assert waits.stage is Stage.WAITING
+    desk.unreserve(made.id, "teacher")
+    held = floor.broker.look(waits.id).lease
+    longest = floor.broker.state().house.rules.max_hold
+    assert (held.stage, held.until) == (Stage.GRANTED, clock.now + longest)
+    clock.passes(hours=2)
+    desk.reserve(wanted(clock, timedelta(hours=1)), "teacher")
+    limit = floor.broker.look(held.id).lease.until
+    assert limit is not None
+    assert limit < clock.now + timedelta(hours=1)
+
+
 def test_without_a_card_nothing_is_promised(tmp_path: Path) -> None:
     with floor_at(tmp_path) as floor:
         clock = Clock()
@@ -241,6 +285,21 @@ def test_usage_counts_what_lies_in_the_span(floor: Floor, desk: Desk, clock: Clo
     clock.passes(hours=3)
     assert desk.usage("1h", "", by_user) == ()
     assert desk.usage("4h", "2h", by_user)[0].slice_hours == pytest.approx(3.5)
+
+
+def test_a_second_attempt_has_not_waited_while_the_first_ran(
+    floor: Floor, desk: Desk, clock: Clock
+) -> None:
+    asks = partial(
+        floor.broker.ask, user="ana", kind=Kind.RUN, name="r", profile=SMALL, image=IMAGE
+    )
+    first, early = asks(id="r"), clock.now
+    clock.passes(hours=1)
+    floor.broker.ended(first.id, "gave way")
+    asks(id="r-2", asked_at=early, again=True)
+    clock.passes(hours=1)
+    row, = desk.usage("3h", "", by_user)
+    assert (row.leases, row.wait_seconds_mean, row.wait_seconds_p95) == (2, 0.0, 0.0)
 
 
 def test_rows_without_a_name_are_sums(floor: Floor, desk: Desk, clock: Clock) -> None:

@@ -14,6 +14,7 @@ from hub.batch import Batch
 from hub.core.lease import Stage, Why
 from hub.core.roster import parse
 from hub.core.runs import Run, RunStage
+from hub.desk import Desk
 from hub.errors import Unavailable
 from tests.face.running import until
 from tests.floor.floors import Floor, floor_at
@@ -166,7 +167,7 @@ def test_it_asks_in_its_groups_name_until_it_may(
         floor.broker.look(run.id).lease.request, group="vision"
     ))
     monkeypatch.setattr(floor.broker.edges.store, "lease", lambda _: in_group)
-    monkeypatch.setattr(floor.broker, "_check_disk", full)
+    monkeypatch.setattr("hub.allowed.check_disk", full)
     again = replace(run, attempt=2)
     floor.broker.end(run.id, "x")
     floor.batch._ask_again(again)
@@ -177,8 +178,23 @@ def test_it_asks_in_its_groups_name_until_it_may(
     assert floor.broker.state().leases[again.lease_id].request.group == "vision"
 
 
-def full() -> None:
+def full(*_: object) -> None:
     raise Unavailable("there is no room", reason="disk-full")
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_it_keeps_what_it_was_once_allowed(floor: Floor, *, left: bool) -> None:
+    floor.broker.set_members(parse("name,group,role\nana,ml,student\nbo,ml,student\n", "r"))
+    run = floor.running()
+    floor.server()
+    if left:
+        floor.broker.set_members(parse("name,group,role\nana,other,student\n", "r"))
+    else:
+        Desk(floor.broker).set_group("ml", {"ends": "2020-01-01"}, "operator")
+    floor.tick(4)
+    after = floor.batch.get(run.id)
+    assert (after.stage, after.attempt) == (RunStage.WAITING, 2)
+    assert floor.broker.look(after.lease_id).lease.request.group == "ml"
 
 
 def test_what_a_dying_service_left_is_cleared(

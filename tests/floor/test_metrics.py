@@ -1,6 +1,7 @@
 """What is counted while leases move: each thing once. And the gauges, out of a state."""
 
 from dataclasses import replace
+from datetime import timedelta
 from statistics import median
 from time import perf_counter
 
@@ -8,7 +9,19 @@ import pytest
 from prometheus_client import REGISTRY
 
 from hub import metrics
-from hub.core.lease import Blocked, Event, Extended, Foretold, Kind, Lease, Stage, Why, Withdrawn
+from hub.core.lease import (
+    Asked,
+    Blocked,
+    Event,
+    Extended,
+    Foretold,
+    Kind,
+    Lease,
+    Request,
+    Stage,
+    Why,
+    Withdrawn,
+)
 from hub.core.roster import parse
 from hub.core.rules import Group, Usage
 from hub.core.share import week
@@ -67,6 +80,18 @@ def test_a_grant_and_its_wait_are_counted_by_group_and_kind() -> None:
     assert grown("madang_wait_seconds_count", group="vision", kind="run") == 0
     assert grown("madang_held_seconds_count", kind="server") == 1
     assert grown("madang_held_seconds_sum", kind="server") == 300
+
+
+def test_a_later_attempt_of_a_run_is_a_grant_without_a_wait() -> None:
+    lab, grown = Counted("1g.5gb"), Grown()
+    metrics.expect(["ml"])
+    made = Request(
+        "r-2", "ana", Kind.RUN, "r", "1g.5gb", "image", lab.now - timedelta(hours=9), "ml"
+    )
+    lab.tell(Asked(made))
+    lab.turn()
+    assert grown("madang_grants_total", group="ml", kind="run", reserved="no") == 1
+    assert grown("madang_wait_seconds_count", group="ml", kind="run") == 0
 
 
 def test_a_grant_by_a_reservation_is_told_apart() -> None:

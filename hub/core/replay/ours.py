@@ -204,7 +204,7 @@ class Ours:
             return
         if lease.promised is not None:
             yield lease.promised
-        since = idle_since(lease, rules, now)
+        since = idle_since(lease, now)
         if since is not None:
             yield since + rules.idle
 
