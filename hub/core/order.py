@@ -4,7 +4,6 @@ import heapq
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import chain
-from itertools import chain
 
 from hub.core.nouns import Kind, Lease
 from hub.core.room import Rooms
