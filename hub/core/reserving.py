@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from hub.core.hours import next_window
+from hub.core.hours import next_window, windows
 from hub.core.mig import SliceKey
 from hub.core.nouns import Lease, Stage, State
 from hub.core.rules import House, Reservation
@@ -98,8 +98,12 @@ def _outside(house: House, lease: Lease, made: Reservation, now: datetime) -> bo
     window = next_window(other, now) if other else None
     if window is None or window.begins > now:
         return True
-    # counted with its own reservation, as long as that lasts
-    return _back(house, lease, now) + house.rules.margin > window.ends
+    # counted with its own reservation as long as that lasts: what comes after meets the holder
+    back = _back(house, lease, now)
+    return any(
+        x.begins >= window.ends or back > window.ends
+        for x in windows(made, window.ends, back + house.rules.margin)
+    )
 
 
 def without_old(house: House, now: datetime, keep: timedelta) -> dict[str, Reservation]:

@@ -98,6 +98,22 @@ def test_what_was_given_from_a_reservation_is_not_counted_twice(
         desk.reserve(wanted(clock, group="ml", profile=SMALL), "teacher")
 
 
+def test_who_follows_at_once_meets_those_who_were_given_from_a_reservation(
+    floor: Floor, desk: Desk, clock: Clock
+) -> None:
+    made = desk.reserve(wanted(clock, timedelta(0)), "teacher")
+    lease = ask(floor.broker, "cho")
+    hours = desk.next_hours(made)
+    assert hours is not None
+    with floor.broker.edges.store.write() as unit:
+        unit.state = unit.state.having(replace(lease, promised=hours.ends))
+    ends = hours.ends - clock.now
+    with pytest.raises(BadInput):
+        desk.reserve(wanted(clock, ends, group="ml"), "teacher")
+    margin = floor.broker.state().house.rules.margin
+    desk.reserve(wanted(clock, ends + margin, group="ml"), "teacher")
+
+
 def test_a_check_reserves_nothing(desk: Desk, clock: Clock) -> None:
     assert desk.reserve(wanted(clock), "teacher", dry_run=True).id == ""
     assert desk.reservations() == ()

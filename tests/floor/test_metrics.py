@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from statistics import median
-from time import perf_counter
 
 import pytest
 from prometheus_client import REGISTRY
@@ -16,7 +14,6 @@ from hub.core.lease import (
     Extended,
     Foretold,
     Kind,
-    Lease,
     Request,
     Stage,
     Why,
@@ -160,27 +157,6 @@ def test_what_was_foretold_is_held_against_what_came(
     found = {x: grown("madang_eta_total", outcome=x) for x in ("early", "within", "late")}
     assert found == {**dict.fromkeys(found, 0), outcome: 1}
     assert [grown("madang_eta_error_seconds_bucket", le=str(float(x))) for x in bucket] == [0, 1]
-
-
-def test_a_long_line_costs_a_tick_next_to_nothing() -> None:
-    """2 ms of the tick's 100 with 10,000 requests; a bound with air for a busy machine."""
-    lab = Lab("1g.5gb")
-    lab.ask("a")
-    held, waiting = lab.lease("a"), Lease(lab.lease("a").request)
-    line = {str(i): replace(waiting, request=replace(waiting.request, id=str(i)))
-            for i in range(10_000)}
-    before = replace(lab.state, leases={"a": waiting, **line})
-    after = replace(lab.state, leases={"a": held, **line})
-
-    def took(state: object) -> float:
-        begun = perf_counter()
-        metrics.moved(before, state)  # type: ignore[arg-type]
-        return perf_counter() - begun
-
-    assert median(took(before) for _ in range(9)) < 0.0001
-    grown = Grown()
-    assert median(took(after) for _ in range(9)) < 0.005
-    assert grown("madang_grants_total", group="-", kind="server", reserved="no") == 9
 
 
 # ---- gauges ------------------------------------------------------------------------------------

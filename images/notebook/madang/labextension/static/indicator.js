@@ -304,7 +304,10 @@ export class Indicator {
     } catch (error) {
       console.warn(error); // the server may be gone before it has answered
     }
-    if (answer && !answer.ok) {
+    // what a proxy says of a server that is gone already is no refusal
+    const refused = answer && !answer.ok
+      && (answer.status < 500 || answer.body.reason === 'away');
+    if (refused) {
       this._leaving = false;
       this._refused(answer);
       return;
