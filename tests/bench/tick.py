@@ -160,7 +160,7 @@ def profile(times: int) -> int:
         room.live_a_little()
         recorder.runcall(room.tick)
         room.settle()
-    pstats.Stats(recorder).sort_stats("tottime").print_stats(25)
+    pstats.Stats(recorder).sort_stats("cumtime").print_stats(45)
     return 0
 
 

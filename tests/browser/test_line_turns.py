@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("nobody_left")]
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    # long enough for three people to come, on a busy machine too
-    with shortened(tmp_path_factory.mktemp("turns"), "turns", min_hold="50") as made:
+    # long enough for three people to come, and for Lab, which looks every half minute, to tell it
+    with shortened(tmp_path_factory.mktemp("turns"), "turns", min_hold="50", notice="45") as made:
         yield made
 
 

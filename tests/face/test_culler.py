@@ -8,7 +8,7 @@ import pytest
 
 from hub.face.culler import without_slice
 from tests.face.hubs import RunningHub, running_hub
-from tests.face.people import Person
+from tests.people import Person
 
 SIZE = "3g.20gb"  # the hub below has one of it
 IDLE = 8  # seconds
