@@ -29,7 +29,7 @@ OPENB = "\n".join([
 ])
 
 
-def job(
+def job(  # noqa: PLR0913 - each says what it is, by its name
     id: str, at: float, work: float, *, user: str = "", group: str = "a", tail: float = 0,
     kind: Kind = Kind.SERVER, profile: str = "7g.40gb", patience: float = math.inf,
 ) -> Job:
@@ -146,7 +146,8 @@ def test_no_slice_is_held_twice() -> None:
 def test_alone_ours_is_first_come() -> None:
     jobs = [job("a", 0, 100, tail=50), job("b", 1000, 30), job("c", 2000, 20)]
     ours, theirs = play(jobs, Ours(ONE, house())), play(jobs, Peer(ONE))
-    assert [(x.granted_at, x.ended_at) for x in ours] == [(x.granted_at, x.ended_at) for x in theirs]
+    times = [[(x.granted_at, x.ended_at) for x in found] for found in (ours, theirs)]
+    assert times[0] == times[1]
 
 
 def test_who_is_asked_back_asks_again_for_the_rest() -> None:
