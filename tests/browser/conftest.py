@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.workspace import Workspace, wait_for, workspace
 
 CARDS = json.dumps(["A100-40:3g.20gb,1g.5gb,1g.5gb"])
+# Playwright's 5 s are for a fast machine: on two busy cores Lab takes longer to show one item
+expect.set_options(timeout=60_000)
 SHOTS = Path(os.environ.get("SCREENSHOTS", f"{tempfile.gettempdir()}/madang-screenshots"))
 
 
