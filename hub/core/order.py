@@ -35,6 +35,7 @@ def order(
 ) -> Iterator[Lease]:
     """Those who wait for one size, in the order in which they are served.
 
+    Who has waited beyond patience goes before the others; beyond twice that, age alone counts.
     Lazy: what the caller charges to `used` between two of them counts for the next. `line` is
     oldest first.
     """
@@ -48,6 +49,7 @@ def order(
         if rooms.in_own_hours(lease):
             served.add(lease.id)
             yield lease
+    oldest: list[Lease] = []
     late: list[Lease] = []
     servers: list[Lease] = []
     runs: list[Lease] = []
@@ -57,12 +59,15 @@ def order(
             continue
         server = request.kind is Kind.SERVER
         if request.asked_at <= since[not server]:
-            late.append(lease)
+            beyond = since[not server] - request.asked_at
+            (oldest if beyond >= now - since[not server] else late).append(lease)
         else:
             (servers if server else runs).append(lease)
     # the longest beyond its own patience first: a run has more of it
-    late.sort(key=lambda x: (x.request.asked_at - since[x.request.kind is not Kind.SERVER], x.id))
-    yield from late
+    oldest.sort(key=lambda x: (x.request.asked_at - since[x.request.kind is not Kind.SERVER], x.id))
+    yield from oldest
+    # by share: by age alone, who asks a hundred times would be served a hundred times
+    yield from _fair(late, used)
     yield from _fair(servers, used)
     yield from _fair(runs, used)
 

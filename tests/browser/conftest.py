@@ -93,7 +93,7 @@ def everybody_out(place: Workspace) -> None:
         for user in boss.api("GET", "/users?state=active").json():
             boss.api("DELETE", f"/users/{user['name']}/server")
         for lease in place.rest("GET", "leases").json():
-            place.rest("DELETE", f"leases/{lease['id']}")
+            place.rest("DELETE", f"leases/{lease['id']}", params={"reason": "tests clean up"})
         slices = {s["state"] for s in place.rest("GET", "slices").json()}
         return slices == {"free"} and not place.containers()
 

@@ -97,7 +97,7 @@ def test_a_notice_counts_down_and_is_taken_back(browser: Browser, impatient: Run
     waiting = ask(impatient, "bo", "3g.20gb")
     visit = Visit(browser, impatient, "ana")
     page = visit.page
-    expect(page.locator(".notice")).to_contain_text("somebody waits", timeout=15_000)
+    expect(page.locator(".notice")).to_contain_text("somebody waits")
     expect(page.locator(".slice.ending")).to_contain_text("asked back")
     expect(page.locator("#said")).to_contain_text("3g.20gb is asked back")
     shown = page.locator(".notice .left")
@@ -108,7 +108,7 @@ def test_a_notice_counts_down_and_is_taken_back(browser: Browser, impatient: Run
     expect(refused).to_have_attribute("aria-disabled", "true")
     expect(refused).to_have_accessible_description(re.compile("Somebody waits"))
     impatient.broker.withdraw(waiting, "test")
-    expect(page.locator(".notice")).to_have_count(0, timeout=15_000)
+    expect(page.locator(".notice")).to_have_count(0)
     expect(page.locator("#said")).to_have_text("You need not give back any more.")
     visit.close()
 
@@ -175,7 +175,7 @@ def test_a_lost_connection_is_said_and_comes_back(browser: Browser, service: Run
     expect(said).to_have_text("Live")
     page.evaluate("sources.at(-1).close(); sources.at(-1).dispatchEvent(new Event('error'))")
     expect(said).to_contain_text("lost")
-    expect(said).to_have_text("Live", timeout=10_000)
+    expect(said).to_have_text("Live")
     # what comes late is said to be late
     page.evaluate("""sources.at(-1).dispatchEvent(new MessageEvent("now", {
         data: JSON.stringify(new Date(Date.now() - 12_000).toISOString()) }))""")

@@ -38,10 +38,10 @@ def test_an_instructor_reserves_and_the_class_gets_in(place: Workspace, person: 
     form.get_by_label("Once").check()
     form.get_by_label("Begins").fill(begins.strftime("%Y-%m-%dT%H:%M"))
     form.get_by_label("Ends").fill((begins + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M"))
-    expect(form.get_by_role("status")).to_contain_text("fits", timeout=15_000)
+    expect(form.get_by_role("status")).to_contain_text("fits")
     shot(teacher, "line-reserve")
     form.get_by_role("button", name="Save").click()
-    expect(teacher.locator("#reservations")).to_contain_text("course", timeout=30_000)
+    expect(teacher.locator("#reservations")).to_contain_text("course")
     shot(teacher, "line-calendar")
     made = place.rest("GET", "reservations").json()["reservations"][0]
 

@@ -68,7 +68,7 @@ def test_an_open_tab_is_reclaimed_and_a_silent_cell_is_not(
     wait_for(third.ready, timeout=120, why="the one who waited got the idle one's slice")
     assert busy.ready()
     idle.goto("/hub/spawn/student1?next=x")
-    expect(idle.locator("body")).to_contain_text(re.compile("1g.5gb"), timeout=30_000)
+    expect(idle.locator("body")).to_contain_text(re.compile("1g.5gb"))
 
 
 def test_a_run_gives_way_and_is_done_all_the_same(place: Workspace) -> None:

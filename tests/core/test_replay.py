@@ -44,10 +44,12 @@ def house(weights: dict[str, float] | None = None, **rules: timedelta) -> House:
     return House(Rules(**rules), {k: Group(k, x) for k, x in (weights or EVEN).items()})
 
 
-def crowd(weights: dict[str, float], days: int = 20, people: int = 4) -> Trace:
+def crowd(
+    weights: dict[str, float], days: int = 20, people: int = 4, patience: float = DAY
+) -> Trace:
     """More than there is room for, from every group, day and night, on one slice."""
     jobs = [
-        job(f"{g}{p}-{n}", n * 2.2 * HOUR + p, 2 * HOUR, user=f"{g}{p}", group=g, patience=DAY)
+        job(f"{g}{p}-{n}", n * 2.2 * HOUR + p, 2 * HOUR, user=f"{g}{p}", group=g, patience=patience)
         for g in weights for p in range(people) for n in range(int(days * 24 / 2.2))
     ]
     return Trace("crowd", tuple(sorted(jobs, key=lambda x: (x.asked_at, x.id))), days * DAY)
@@ -199,12 +201,38 @@ def test_the_same_seed_is_the_same_replay() -> None:
     ]
 
 
+@pytest.mark.parametrize("weights", [EVEN, {"a": 5.0, "b": 3.0, "c": 1.0}])
+def test_use_comes_to_the_weights(weights: dict[str, float]) -> None:
+    # twelve people want eleven times what there is: with patience on, all would be served by age
+    ours = Ours(ONE, house(weights, patience=timedelta(days=60)), tell=False)
+    used = dict.fromkeys(weights, 0.0)
+    for hold in play(crowd(weights).jobs, ours):
+        if hold.granted_at is not None and hold.granted_at < 20 * DAY:
+            used[hold.ask.job.group] += hold.worked
+    for group, weight in weights.items():
+        fair = weight / sum(weights.values())
+        assert used[group] / sum(used.values()) == pytest.approx(fair, abs=0.06), used
 
 
+def test_patience_bounds_the_wait_of_the_lightest() -> None:
+    heavy = {"a": 100.0}
+    jobs = [*crowd(heavy, days=4, people=2, patience=2 * HOUR).jobs]
+    # b has used its part of some weeks already, and asks once more
+    jobs += [job("b-1", HOUR, 9 * HOUR, user="b", group="b"),
+             job("b-2", DAY, HOUR, user="b", group="b")]
+    weights = {**heavy, "b": 0.001}
+    waits = []
+    for patience in (timedelta(hours=4), timedelta(days=60)):
+        ours = Ours(ONE, house(weights, patience=patience), tell=False)
+        granted = by_id(play(jobs, ours))["b-2"].granted_at
+        waits.append(math.inf if granted is None else granted - DAY)
+    rules = Rules()
+    longest = rules.patience + rules.max_hold + rules.notice
+    assert waits[0] <= longest.total_seconds() < waits[1], waits
 
 
 def test_with_a_greedy_one_ours_is_fairer_than_first_come() -> None:
-    plan = traces.Plan(people=10, days=3, load=1.4)
+    plan = traces.Plan(people=8, days=1, load=1.4)
     trace = traces.trace_of(OPENB, LAB, plan)
     assert {x.user for x in trace.jobs} > {traces.GREEDY}
     lab = contest.Lab(contest.OURS, LAB, contest.house_of(house(), plan.weights))

@@ -8,6 +8,8 @@ import pytest
 from hub.core import claims, forecast
 from hub.core.forecast import Wait
 from hub.core.lease import Extended, Kind, Stage, Why, Withdrawn
+from hub.core.order import order
+from hub.core.room import Rooms
 from hub.core.rules import Group, Rules
 from hub.core.share import standing, week
 from hub.errors import BadInput, Refusal
@@ -125,6 +127,28 @@ def test_a_run_that_has_waited_long_enough_is_not_passed_over() -> None:
     held = [x.id for x in lab.ended.values()] + sorted(lab.holding())
     assert "night" in held
     assert lab.lease("night").granted_at is not None
+
+
+def test_beyond_patience_share_decides_and_beyond_twice_that_age_alone() -> None:
+    lab = Lab(rules=Rules(run_patience=timedelta(hours=2)))
+    for i in range(3):
+        lab.ask(f"sweep-{i}", user="greedy", kind=Kind.RUN)
+    lab.minutes(10)
+    lab.ask("night", kind=Kind.RUN)
+    lab.minutes(115, every=5)
+    used = standing(lab.state, lab.now)
+    used.give("", "greedy", 1.0, timedelta(hours=3))  # one of them has been served already
+    rules = lab.state.house.rules
+
+    def line() -> list[str]:
+        rooms = Rooms(lab.state, lab.now)
+        return [x.id for x in order(lab.state.waiting(), rooms, used, rules, lab.now)]
+
+    assert line()[0] == "sweep-0"  # late, and the other is not yet
+    lab.minutes(10)
+    assert line()[0] == "night"
+    lab.minutes(110, every=5)
+    assert line() == ["sweep-0", "sweep-1", "sweep-2", "night"]
 
 
 def test_less_used_goes_first_and_newcomers_before_all() -> None:

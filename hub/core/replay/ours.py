@@ -24,7 +24,6 @@ from hub.core.events import (
 from hub.core.lease import step
 from hub.core.mig import Slice
 from hub.core.nouns import Kind, Lease, Request, Stage, State
-from hub.core.order import idle_since
 from hub.core.past import SPAN, Past, Seen, seen
 from hub.core.replay.play import CLEAN, Ask, Given, Told, Turned
 from hub.core.rules import House
@@ -34,6 +33,7 @@ from hub.core.timetable import windows
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday; history has its own
 _SECOND = timedelta(seconds=1)
 _FRESH = timedelta(minutes=30)
+_HEARD = timedelta(minutes=1)  # how often a server says when it was last at work
 _OVER = (Stage.RELEASED, Stage.WITHDRAWN)
 
 
@@ -67,6 +67,7 @@ class Ours:
             ask.id, job.user, job.kind, ask.id, job.profile, "", self._at(ask.since), job.group,
             member_of=(job.group,),
         )
+        self._report(now)
         self._step(Asked(request), now)
         self._turn(now)
         if not self._tell or self.state.leases[ask.id].stage is not Stage.WAITING:
@@ -111,13 +112,13 @@ class Ours:
         self._step(Observed(now, self._slices, there), now)
 
     def _report(self, now: datetime) -> None:
-        """Servers at rest say again when they were last at work, before that is too old to count.
+        """Servers at rest say when they were last at work: silence would not be idleness.
 
-        A server that works says so every minute, which changes nothing for the policy.
+        A server that works says so too, which changes nothing for the policy.
         """
         for id, since in self._resting.items():
             lease = self.state.leases[id]
-            if lease.heard_at is not None and now - lease.heard_at >= self.state.house.rules.idle:
+            if lease.heard_at is None or now - lease.heard_at >= _HEARD:
                 self._step(Reported(id, since, now), now)
 
     def _turn(self, now: datetime) -> None:
@@ -183,7 +184,7 @@ class Ours:
                 server = lease.request.kind is Kind.SERVER
                 yield lease.request.asked_at + (rules.patience if server else rules.run_patience)
             elif lease.live:
-                yield from self._of_holder(lease, now, waits)
+                yield from self._of_holder(lease, waits)
         if waits and any(x.quota or x.user_quota for x in self.state.house.groups.values()):
             yield week(now, rules)[1]
         for reservation in self.state.house.reservations.values():
@@ -193,7 +194,7 @@ class Ours:
                 yield window.begins + rules.grace
                 yield window.ends
 
-    def _of_holder(self, lease: Lease, now: datetime, waits: set[str]) -> Iterator[datetime]:
+    def _of_holder(self, lease: Lease, waits: set[str]) -> Iterator[datetime]:
         rules = self.state.house.rules
         if lease.notice is not None:
             yield lease.notice.leave_by
@@ -204,9 +205,8 @@ class Ours:
             return
         if lease.promised is not None:
             yield lease.promised
-        since = idle_since(lease, now)
-        if since is not None:
-            yield since + rules.idle
+        if lease.id in self._resting:
+            yield self._resting[lease.id] + rules.idle
 
     def _at(self, seconds: float) -> datetime:
         return self._begin + seconds * _SECOND
