@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from hub.broker import Broker
 from hub.core import groups, reserving, roster, usage
 from hub.core.groups import GroupFacts, OwnFacts
-from hub.core.hours import WEEK, next_window, windows
+from hub.core.hours import WEEK, local_of, next_window, readable, windows, zone_of
 from hub.core.lease import Blocked, State, step
 from hub.core.mig import SLOTS, Slice, SliceKey
 from hub.core.reserving import Wanted
@@ -51,15 +51,22 @@ class Desk:
         """
         now, people = self._clock(), self._store.members()
         with self.broker.deciding() as unit:
-            made = reserving.reservation_of(
-                unit.state, wanted, _names(unit.state, people),
-                id="" if dry_run else secrets.token_hex(4), by=by, now=now,
-            )
+            try:
+                made = reserving.reservation_of(
+                    unit.state, wanted, _names(unit.state, people),
+                    id="" if dry_run else secrets.token_hex(4), by=by, now=now,
+                )
+            except BadInput as e:
+                if dry_run:
+                    raise reserving.previewed(e) from None
+                raise
             if dry_run:
                 return made
             house = unit.state.house
             keep = timedelta(days=self.broker.settings.keep_days)
             kept = reserving.without_old(house, now, keep)
+            # not over: its hours come back with its time zone
+            kept |= {k: x for k, x in house.reservations.items() if not readable(x)}
             unit.state = replace(
                 unit.state, house=replace(house, reservations={**kept, made.id: made})
             )
@@ -94,13 +101,15 @@ class Desk:
         return found
 
     def reservations(self) -> tuple[tuple[Reservation, Window | None], ...]:
-        """Those that are not over, with their next hours (or those that are on), soonest first."""
+        """Those that are not over, with their next hours (or those that are on), soonest first.
+
+        Without hours, at the end: those whose time zone this machine does not know.
+        """
         now = self._clock()
-        found = [
-            (x, w) for x in self._store.read().house.reservations.values()
-            if (w := next_window(x, now)) is not None
-        ]
-        return tuple(sorted(found, key=lambda x: (x[1], x[0].id)))
+        every = sorted(self._store.read().house.reservations.values(), key=lambda x: x.id)
+        found = [(x, w) for x in every if (w := next_window(x, now)) is not None]
+        lost = [(x, None) for x in every if not readable(x)]
+        return (*sorted(found, key=lambda x: x[1]), *lost)
 
     def next_hours(self, made: Reservation) -> Window | None:
         """Its next hours, or those that are on; None when it is over."""
@@ -128,16 +137,27 @@ class Desk:
         """Every group of the roster and every one with settings, by name."""
         return groups.facts(self._store.read(), self._store.members(), self._clock())
 
-    def set_group(self, name: str, changes: Mapping[str, object], by: str) -> GroupFacts:
-        """Change a group's weight, quota, user_quota or ends; one that is new is made.
+    def set_group(
+        self, name: str, changes: Mapping[str, object], by: str, *, create: bool = False
+    ) -> GroupFacts:
+        """Change a group's weight, quota, user_quota or ends; `create` makes one that is new.
 
         Raises:
             BadInput: no name for a group, or a value that cannot be.
+            NotFound: neither the roster nor the settings know it.
         """
         roster.check_group(name)
+        now = self._clock()
         with self.broker.deciding() as unit:
-            house = unit.state.house
-            made = groups.changed(group_of(house, name), changes)
+            house, known = unit.state.house, _names(unit.state, unit.members)
+            if name not in known and not create:
+                raise NotFound(
+                    "There is no group {group}. The groups here: {groups}. To make a new one, on "
+                    "the command line: madang group set --create …",
+                    group=repr(name), groups=", ".join(sorted(known)) or "-",
+                )
+            today = local_of(now, zone_of(house.rules.zone)).date()
+            made = groups.changed(group_of(house, name), changes, today)
             unit.state = replace(
                 unit.state, house=replace(house, groups={**house.groups, name: made})
             )

@@ -49,6 +49,7 @@ def open_edges(settings: Settings) -> Edges:
 def rules_of(settings: Settings) -> Rules:
     """The rules of the line, as core takes them."""
     day, _, at = settings.week_starts.partition(" ")
+    dusk, _, dawn = settings.night.partition("-")
     spans = (
         "min_hold", "max_hold", "run_hold", "notice", "idle", "entry", "patience",
         "run_patience", "grace", "margin",
@@ -59,4 +60,5 @@ def rules_of(settings: Settings) -> Rules:
         shortest=timedelta(seconds=min(600, settings.min_hold)),
         half_life=timedelta(days=settings.half_life_days), zone=settings.timezone,
         week_day=WEEKDAYS.index(day), week_time=time.fromisoformat(at),
+        night=(time.fromisoformat(dusk), time.fromisoformat(dawn)) if dawn else None,
     )

@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 
 from hub.core.nouns import Kind, Lease, Request, Stage, State, Why
 from hub.core.room import Rooms
-from hub.core.rules import Rules
+from hub.core.rules import House
 from hub.core.share import Standing, charged_to, group_of, standing, week
-from hub.core.terms import within_quota
+from hub.core.terms import bound, within_quota
 from hub.errors import BadInput, NotFound, Refusal
 
 
@@ -60,7 +60,7 @@ def _check_quota(state: State, request: Request, now: datetime) -> None:
             "The quota of this week is used up ({left} slice-hours are left, {need} are needed). A "
             "new week begins {when}.", reason="quota", status=409, left=f"{max(0.0, left):.1f}",
             need=f"{rate * rules.min_hold.total_seconds() / 3600:.1f}",
-            when=week(now, rules)[1].astimezone(ZoneInfo(rules.zone)).strftime("%Y-%m-%d %H:%M"),
+            when=week(now, rules)[1].astimezone(ZoneInfo(rules.zone)).strftime("%Y-%m-%d %H:%M %Z"),
         )
 
 
@@ -87,7 +87,7 @@ def extension(
     wanted = now + rules.min_hold
     promised = wanted if lease.until is None else min(wanted, lease.until)
     if promised <= before:
-        raise _no_more(lease, rules)
+        raise _no_more(lease, state.house)
     used = used or standing(state, now)
     if _wanted(state, lease, used, now):
         raise Refusal(
@@ -126,16 +126,15 @@ def can_extend(
     return True
 
 
-def _no_more(lease: Lease, rules: Rules) -> Refusal:
-    assert lease.granted_at is not None
+def _no_more(lease: Lease, house: House) -> Refusal:
     if lease.until is None or lease.promised is None or lease.promised < lease.until:
         return Refusal(
             "You have been promised this much already; ask again when less is left.",
             reason="at-limit", status=409,
         )
-    when = lease.until.astimezone(ZoneInfo(rules.zone)).strftime("%H:%M")
+    when = lease.until.astimezone(ZoneInfo(house.rules.zone)).strftime("%H:%M %Z")
     reserved = lease.notice is not None and lease.notice.why is Why.RESERVED
-    if reserved or lease.until < lease.granted_at + rules.max_hold:
+    if reserved or bound(house, lease) is Why.RESERVED:
         return Refusal(
             "The slice is yours until {when}: after that it is reserved.", reason="reserved",
             status=409, when=when,

@@ -13,12 +13,13 @@ from enum import StrEnum
 from hub.core.future import DAY, HORIZON, play
 from hub.core.hours import local_of, zone_of
 from hub.core.nouns import Kind, Lease, Stage, State
-from hub.core.order import order
+from hub.core.order import order, overdue
 from hub.core.past import ALIKE, LEEWAY, Past, soon
 from hub.core.room import Rooms
 from hub.core.rules import Rules
 from hub.core.scene import Scene, Waiter, scene_of
 from hub.core.share import Standing, standing, week
+from hub.core.terms import too_long
 
 __all__ = ["COVERS", "Past", "Place", "Wait", "place", "places"]
 
@@ -36,6 +37,7 @@ class Wait(StrEnum):
 
     LINE = "line"  # all slices of its size are held; others may stand before it
     RESERVED = "reserved"  # what is free is kept for somebody's hours
+    SHORT = "short"  # what is free is so only until a time before which this run would not end
     QUOTA = "quota"  # the week's quota is used up
     GONE = "gone"  # no slice of its size is in use any more: the cards were cut anew
 
@@ -64,6 +66,7 @@ class Place:
 
 
 _NOTHING = Past()
+_PLAYABLE = frozenset({Wait.LINE, Wait.RESERVED, Wait.SHORT})
 
 
 def place(state: State, id: str, now: datetime, past: Past = _NOTHING) -> Place | None:
@@ -88,8 +91,9 @@ def places(
     line = list(_in_order(state, profile, rooms, now, rate or 1.0))
     holders = [x for x in state.held().values() if x.slice and x.slice.profile == profile]
     promised = [x.promised for x in holders if x.promised is not None and x.promised > now]
-    why = {x.id: _why(x, rooms, used, rules, rate) for x in line}
-    played = [x for x in line if why[x.id] in (Wait.LINE, Wait.RESERVED)][:_DEEPEST]
+    why = {x.id: _why(x, rooms, used, rules, rate, now) for x in line}
+    # one that is only too long for today is played as if it were not: no better is known
+    played = [x for x in line if why[x.id] in _PLAYABLE][:_DEEPEST]
     ranges: Mapping[str, Range] = {}
     if any(only in ("", x.id) for x in played):
         scene = scene_of(state, profile, played, rooms, used, now, past)
@@ -121,7 +125,7 @@ def _hours(span: timedelta) -> float:
 
 
 def _why(
-    lease: Lease, rooms: Rooms, used: Standing, rules: Rules, rate: float | None
+    lease: Lease, rooms: Rooms, used: Standing, rules: Rules, rate: float | None, now: datetime
 ) -> Wait:
     if rate is None:
         return Wait.GONE
@@ -130,12 +134,17 @@ def _why(
     hold = rules.min_hold if lease.request.kind is Kind.SERVER else rules.run_hold
     if used.left(lease.request.group, lease.request.user) < rate * _hours(hold):
         return Wait.QUOTA
+    may = rooms.admit(lease)
+    if may is not None and too_long(lease, may[0], now) and not overdue(lease, rules, now):
+        return Wait.SHORT
     return Wait.LINE
 
 
 def _opens(why: Wait, rooms: Rooms, profile: str, next_week: datetime) -> datetime | None:
     if why is Wait.RESERVED:
         return rooms.opens(profile)
+    if why is Wait.SHORT:
+        return rooms.closes(profile)
     return next_week if why is Wait.QUOTA else None
 
 

@@ -53,11 +53,11 @@ class OwnFacts:
     use: float
 
 
-def changed(group: Group, changes: Mapping[str, object]) -> Group:
+def changed(group: Group, changes: Mapping[str, object], today: date) -> Group:
     """The group with other settings: `weight`, `quota`, `user_quota`, `ends`.
 
     A value is a number, a text ("40", "40h", "none", "2026-12-18"), or None where there is no
-    limit and no end.
+    limit and no end. `today` is local in the house's time zone.
 
     Raises:
         BadInput: reason "group"; names every value that cannot be.
@@ -66,7 +66,10 @@ def changed(group: Group, changes: Mapping[str, object]) -> Group:
     found: dict[str, object] = {}
     for key, value in changes.items():
         try:
-            found[key] = _READERS[key](value)
+            found[key] = read = _READERS[key](value)
+            # a form sends all that it shows: what stays as it was is not judged anew
+            if read != getattr(group, key):
+                _check(key, read, today)
         except _Wrong as e:
             problems.append(e.text)
     if problems:
@@ -122,6 +125,20 @@ def _ends(value: object) -> date | None:
 _READERS: Mapping[str, Callable[[object], object]] = {
     "weight": _weight, "quota": _quota, "user_quota": _quota, "ends": _ends,
 }
+
+
+def _check(key: str, value: object, today: date) -> None:
+    """Refuse what can be read, and can only be a mistake: it would let nobody ask any more."""
+    if key == "ends" and isinstance(value, date) and value < today:
+        raise _Wrong(Text(
+            "The last day {day} is over: give {today} or a later one, or none for no end.",
+            day=value, today=today,
+        ))
+    if key != "ends" and value == 0:
+        raise _Wrong(Text(
+            "A quota of 0 cannot be: it is above 0; none takes it away. To let a group ask no "
+            "more, give its last day."
+        ))
 
 
 def _text(value: object) -> str:

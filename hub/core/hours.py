@@ -26,6 +26,18 @@ def zone_of(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
+def readable(reservation: Reservation) -> bool:
+    """Whether this machine knows its time zone. One that was taken out of tzdata is known no more.
+
+    Asked anew each time, so that tzdata that was mended counts at once.
+    """
+    try:
+        zone_of(reservation.zone)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True
+
+
 def moment(local: datetime, zone: ZoneInfo, *, late: bool = False) -> datetime:
     """The moment (UTC) of a local time without a zone; `late`: the second of two, for an end."""
     return _daily(local.timetz(), zone, late=late)(local.date())
@@ -45,9 +57,9 @@ def windows(reservation: Reservation, begin: datetime, end: datetime) -> tuple[W
     """The occurrences that overlap [begin, end), in order, whole and disjoint.
 
     The cost is in the days from `begin` to `end`, however old the reservation is. An occurrence
-    that a clock change swallows whole is left out.
+    that a clock change swallows whole is left out; so is all where nobody knows when it would be.
     """
-    if end <= begin:
+    if end <= begin or not readable(reservation):
         return ()
     zone = zone_of(reservation.zone)
     if isinstance(reservation.when, Span):
@@ -60,7 +72,9 @@ def windows(reservation: Reservation, begin: datetime, end: datetime) -> tuple[W
 
 
 def next_window(reservation: Reservation, now: datetime) -> Window | None:
-    """The occurrence that is on or comes next; None where the last one is over."""
+    """The occurrence that is on or comes next; None where the last is over, or none is known."""
+    if not readable(reservation):
+        return None
     zone, when = zone_of(reservation.zone), reservation.when
     if isinstance(when, Span):
         begin, end = now, max(now, moment(when.ends, zone, late=True))

@@ -38,7 +38,7 @@ from hub.core.events import (
 )
 from hub.core.mig import Slice, SliceKey
 from hub.core.nouns import HOLDING, OPEN, Kind, Lease, Limits, Request, Stage, State, Why
-from hub.core.share import book
+from hub.core.share import book, charged_to
 from hub.errors import IllegalStep
 
 __all__ = [
@@ -125,6 +125,7 @@ def _granted(state: State, event: Granted, now: datetime) -> Moved:
         lease, Stage.GRANTED, slice=event.slice, granted_at=now, until=event.until,
         promised=event.promised, reservation=event.reservation, rate=found.rate if found else 0.0,
     )
+    given = replace(given, charged=charged_to(state.house, given))
     return state.having(given), ()
 
 
@@ -161,7 +162,12 @@ def _observed(state: State, event: Observed, now: datetime) -> Moved:
     state = holding.worked(state, event.at)
     effects: list[Effect] = []
     moved: list[Lease] = []
-    for lease in [x for x in state.leases.values() if x.stage is not Stage.WAITING]:
+    there, waits, runs = event.containers, Stage.WAITING, Stage.RUNNING
+    for lease in [
+        x for x in state.leases.values()
+        # most of them wait, or run as they should
+        if x.stage is not waits and not (x.stage is runs and there.get(x.request.id))
+    ]:
         if why := _lost(state, lease, event, now):
             state = _drained(state, lease, now, cause=why, why=None)
             continue

@@ -62,7 +62,7 @@ def parameters_of(notebook: Mapping[str, Any]) -> tuple[Parameter, ...] | None:
     language = str(spec.get("language") or info.get("name") or "python")
     for cell in notebook.get("cells", []):
         if "parameters" in _tags(cell):
-            return _declared(_text(cell.get("source"))) if language == "python" else None
+            return _declared(text_of(cell.get("source"))) if language == "python" else None
     return ()
 
 
@@ -96,11 +96,16 @@ def check_parameters(notebook: Mapping[str, Any], given: Mapping[str, Json]) -> 
     )
 
 
-def _text(source: object) -> str:
+def text_of(source: object) -> str:
     """A cell's source: text, or nbformat's list of lines; whatever else a file holds is no text."""
     if isinstance(source, list):
         return "".join(x for x in source if isinstance(x, str))
     return source if isinstance(source, str) else ""
+
+
+def sayable(text: str) -> str:
+    """The text as UTF-8 can hold it: JSON's grammar allows half a character, which no page can."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _tags(cell: object) -> list[object]:

@@ -50,7 +50,8 @@ class Request:
     `name` is the server's name ("" for the default one) or the run's id; with `user` and `kind`
     it is unique among open requests. `options` is what the asker chose, kept as JSON values, so
     that a restarted hub can ask again for them. `group` is the one in whose name it is asked and
-    whose share it uses; `member_of` are all groups of the person at that time.
+    whose share it uses; `member_of` are all groups of the person at that time. `needs`: how long a
+    run took before; None where nobody knows.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Request:
     group: str = ""
     options: Mapping[str, object] = field(default_factory=dict)
     member_of: tuple[str, ...] = ()
+    needs: timedelta | None = None
 
     @property
     def owner(self) -> tuple[str, Kind, str]:
@@ -87,7 +89,8 @@ class Lease:
     `until`: the latest end, known from the grant on. `rate`: slice-hours per hour. `reservation`:
     the one it was given from. `active_at`: when it was last at work, as far as `heard_at` somebody
     could say. `why`: the rule or the hand that ended it from outside; None where it ended by
-    itself. `eta`: what its asker was told at first, (earliest, latest).
+    itself. `eta`: what its asker was told at first, (earliest, latest). `charged`: the group whose
+    share it uses, from the grant on; ask `share.charged_to`.
     """
 
     request: Request
@@ -107,6 +110,7 @@ class Lease:
     notice: Notice | None = None
     why: Why | None = None
     eta: tuple[datetime, datetime] | None = None
+    charged: str = ""
 
     @property
     def id(self) -> str:

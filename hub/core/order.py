@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import chain
 
+from hub.core.hours import local_of, zone_of
 from hub.core.nouns import Kind, Lease
 from hub.core.room import Rooms
 from hub.core.rules import Rules
@@ -18,6 +19,16 @@ def overdue(lease: Lease, rules: Rules, now: datetime) -> bool:
     """Whether a request has waited beyond patience: it goes before everybody's share."""
     server = lease.request.kind is Kind.SERVER
     return now - lease.request.asked_at >= (rules.patience if server else rules.run_patience)
+
+
+def at_night(rules: Rules, now: datetime) -> bool:
+    """Whether runs are served like servers now."""
+    if rules.night is None:
+        return False
+    begins, ends = rules.night
+    at = local_of(now, zone_of(rules.zone)).time()
+    # from 22:00 to 07:00 goes over midnight
+    return begins <= at < ends if begins <= ends else at >= begins or at < ends
 
 
 def idle_since(lease: Lease, now: datetime) -> datetime | None:
@@ -35,7 +46,8 @@ def order(
 ) -> Iterator[Lease]:
     """Those who wait for one size, in the order in which they are served.
 
-    Who has waited beyond patience goes before the others; beyond twice that, age alone counts.
+    Who has waited beyond patience goes before the others; beyond twice that, age alone counts. Runs
+    go behind servers, but not at night.
     Lazy: what the caller charges to `used` between two of them counts for the next. `line` is
     oldest first.
     """
@@ -68,6 +80,10 @@ def order(
     yield from oldest
     # by share: by age alone, who asks a hundred times would be served a hundred times
     yield from _fair(late, used)
+    if runs and at_night(rules, now):
+        by_age = sorted([*servers, *runs], key=lambda x: (x.request.asked_at, x.id))
+        yield from _fair(by_age, used)
+        return
     yield from _fair(servers, used)
     yield from _fair(runs, used)
 

@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from hub.core.events import Effect, Ended, Granted, Lifted, Limited, Moved, Noticed
+from hub.core.events import Effect, Ended, Granted, Lifted, Limited, Moved, Noticed, Spared
 from hub.core.giving import Told, asking, ended
 from hub.core.lease import step
-from hub.core.nouns import Draft, Kind, Lease, State, Why
+from hub.core.nouns import Draft, Kind, State, Why
 from hub.core.order import order
 from hub.core.room import Rooms
 from hub.core.share import Standing, standing
 from hub.core.sizes import best_first
 from hub.core.survey import Survey
-from hub.core.terms import terms
+from hub.core.terms import bound, terms
 
 _Decided = Ended | Granted | Limited | Lifted | Noticed | Told
 
@@ -76,26 +76,15 @@ def _over(state: State, seen: Survey, now: datetime) -> list[_Decided]:
         if lease.notice is not None and lease.notice.leave_by <= now:
             found.append(ended(lease, lease.notice.why))
         elif lease.until is not None and lease.until <= now:
-            found.append(ended(lease, _bound(state, lease)))
+            found.append(ended(lease, bound(state.house, lease)))
     return found
-
-
-def _bound(state: State, lease: Lease) -> Why:
-    """Which rule set a lease's latest end."""
-    rules = state.house.rules
-    assert lease.granted_at is not None
-    assert lease.until is not None
-    server = lease.request.kind is Kind.SERVER
-    return Why.LIMIT if server and lease.until >= lease.granted_at + rules.max_hold else (
-        Why.RESERVED
-    )
 
 
 def _told_in_time(state: State, seen: Survey, now: datetime) -> list[_Decided]:
     """Whose latest end is near is told so with the usual countdown."""
     soon = now + state.house.rules.notice
     return [
-        Noticed(x.id, _bound(state, x), x.until) for x in seen.live
+        Noticed(x.id, bound(state.house, x), x.until) for x in seen.live
         if x.until is not None and x.until <= soon
         and (x.notice is None or x.notice.leave_by > x.until)
     ]
@@ -120,7 +109,7 @@ def _make_way(state: State, seen: Survey, rooms: Rooms, now: datetime) -> list[_
     for room in rooms.crowded():
         latest = max(room.closes, now + rules.notice)
         outsiders = sorted(
-            (x for x in room.outsiders if x.promised is None or x.promised <= latest),
+            (x for x in room.outsiders.values() if x.promised is None or x.promised <= latest),
             key=lambda x: (x.request.kind is Kind.SERVER, -_stamp(x.granted_at)),
         )
         for lease in outsiders[:-room.spare]:
@@ -148,6 +137,8 @@ def _lifted(state: State, seen: Survey, rooms: Rooms) -> Iterator[_Decided]:
             rooms.gone(lease)
             rooms.taken(lease, until)
             yield Lifted(lease.id, until)
+            if lease.notice is not None and lease.notice.why is Why.LIMIT:
+                yield Spared(lease.id)  # the longest hold is a longer one now
 
 
 def _stamp(moment: datetime | None) -> float:

@@ -11,7 +11,8 @@ from hub.core.nouns import Lease, Stage, State
 from hub.core.rules import House, Reservation
 from hub.core.sizes import check_profile
 from hub.core.timetable import check, parse_when
-from hub.errors import BadInput
+from hub.core.when import refused
+from hub.errors import BadInput, Text
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,31 @@ def reservation_of(
     totals = Counter(x.profile for x in _in_use(state))
     if not totals:
         check_profile(state, wanted.profile)
+    _check_out(state, made, totals[made.profile])
     house = state.house
     check(made, house.reservations.values(), totals, busy(state, made, now), now, house.rules)
     return made
+
+
+def previewed(refusal: BadInput) -> BadInput:
+    """The same where somebody only asked: that nothing was reserved goes without saying."""
+    problems = refusal.values.get("problems")
+    if not isinstance(problems, Text):
+        return refusal
+    return BadInput(
+        problems.template, reason=refusal.reason, status=refusal.status,
+        **problems.values,  # type: ignore[arg-type]
+    )
+
+
+def _check_out(state: State, made: Reservation, total: int) -> None:
+    """Refuse with those that are out of use, where the wish fails for want of them."""
+    here = sum(s.present for k, s in state.slices.items() if k.profile == made.profile)
+    if total < made.count and total < here:
+        raise refused([Text(
+            "{count} slices of {profile} cannot be reserved: there are {here}, of which {out} out "
+            "of use.", count=made.count, profile=made.profile, here=here, out=here - total,
+        )])
 
 
 def busy(state: State, made: Reservation, now: datetime) -> list[datetime]:

@@ -6,7 +6,7 @@ one then. A holder who belongs to the reservation's group takes one of its place
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -45,7 +45,7 @@ class Room:
     now: bool
     total: int
     places: list[_Place]
-    outsiders: list[Lease] = field(default_factory=list)
+    outsiders: dict[str, Lease] = field(default_factory=dict)
     seats: dict[str, _Place] = field(default_factory=dict)
     grace: timedelta = timedelta(0)
 
@@ -88,7 +88,7 @@ class Room:
             place.taken += 1
             self.seats[lease.id] = place
         else:
-            self.outsiders.append(lease)
+            self.outsiders[lease.id] = lease
 
     def leave(self, lease: Lease) -> bool:
         """Count a holder no more; whether it was counted."""
@@ -96,9 +96,7 @@ class Room:
         if seat is not None:
             seat.taken -= 1
             return True
-        before = len(self.outsiders)
-        self.outsiders = [x for x in self.outsiders if x.id != lease.id]
-        return len(self.outsiders) < before
+        return self.outsiders.pop(lease.id, None) is not None
 
 
 Admitted = tuple[datetime | None, str, datetime | None]
@@ -167,13 +165,19 @@ class Rooms:
         """Whether it may have a slice now, or in the place of anybody who gives back."""
         if self.admit(lease) is not None:
             return True
-        # holders of one kind are alike: one outsider, one for each reservation's seats
-        alike: dict[str, Lease] = {}
-        for room in self._rooms.get(lease.request.profile, ()):
-            for holder in self._held.get(lease.request.profile, ()):
-                seat = room.seats.get(holder.id)
-                alike.setdefault(seat.reservation.id if seat else "", holder)
+        alike = {self.kind_of(x): x for x in self._held.get(lease.request.profile, ())}
         return any(self.admit(lease, instead_of=x) is not None for x in alike.values())
+
+    def kind_of(self, holder: Lease) -> Hashable:
+        """Two holders of one size with the same kind leave the same behind.
+
+        In each room one has a seat of a reservation, is an outsider, or will have gone.
+        """
+        id = holder.id
+        return tuple(
+            x.seats[id].reservation.id if id in x.seats else id in x.outsiders
+            for x in self._rooms.get(holder.request.profile, ())
+        )
 
     def _admit(self, lease: Lease, rooms: Iterable[Room]) -> Admitted | None:
         until, reservation, ends = None, "", None
@@ -232,6 +236,11 @@ class Rooms:
             and (r.now or r.closes - self._now < rules.shortest) for p in r.places
         ]
         return max((w.ends for w in shut), default=None)
+
+    def closes(self, profile: str) -> datetime | None:
+        """Until when outsiders could have what is free now; None where there is no such time."""
+        shut = (r.closes for r in self._rooms.get(profile, ()) if not r.now and r.spare < 1)
+        return min(shut, default=None)
 
     def reserved(self, profile: str) -> tuple[int, int]:
         """(slices promised to groups just now, how many of them are kept for who has none yet)."""

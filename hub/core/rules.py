@@ -16,7 +16,8 @@ class Rules:
     so that ten requests at once do not all look innocent. `patience`, `run_patience`: who has
     waited longer goes before everybody's share, the oldest first. `grace`: how long a reservation's
     slices stay free for its members. `margin`: how long before a reservation others have to leave.
-    `week_day` and `week_time` (local time in `zone`): when the week of the quotas begins.
+    `week_day` and `week_time` (local time in `zone`): when the week of the quotas begins. `night`:
+    from and to (local time), where runs are served by share like servers; None for no such hours.
     """
 
     min_hold: timedelta = timedelta(hours=1)
@@ -34,6 +35,7 @@ class Rules:
     zone: str = "UTC"
     week_day: int = 0
     week_time: time = time.min
+    night: tuple[time, time] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,27 @@
 """Runs of notebooks: their stages, how they move, what an exit code means."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
 from hub.core.notebook import Json, check_notebook, check_parameters, commit_of
 from hub.core.nouns import Lease, Stage, Why
-from hub.errors import BadInput, Refusal
+from hub.core.told import progress_of, steps_of
+from hub.errors import BadInput
 
 
 class RunStage(StrEnum):
-    """Where a run stands. From SUCCEEDED on it never moves again."""
+    """Where a run stands. From SUCCEEDED on it never moves again.
 
+    PLANNED is kept and not in the line: its time has not come, or what it comes after has not
+    succeeded, or its person has enough runs in the line.
+    """
+
+    PLANNED = "planned"
     WAITING = "waiting"
     STARTING = "starting"
     RUNNING = "running"
@@ -30,9 +36,25 @@ class RunStage(StrEnum):
     LOST = "lost"
 
 
-OPEN_RUNS = frozenset(
-    {RunStage.WAITING, RunStage.STARTING, RunStage.RUNNING, RunStage.STOPPING}
+# a run's message, where it is not what the runner said last; whoever shows it knows it by these
+AGAIN = "{cause}; it waits again"
+CANCELLED_WHY = "cancelled by {by}: {reason}"
+CANCELLED = "cancelled by {by}"
+DISAPPEARED = "its container disappeared: {cause}"
+NOT_STARTED = "could not start: {error}"
+OUT_OF_MEMORY = "out of memory: the container's memory limit was reached"
+KILLED = "killed from outside"
+AGAIN_LATER = "{cause}; it is tried once more"
+AFTER_ENDED = "it was to begin after {run}, which has ended: {stage}"
+REPLACED = "its schedule's next run has taken its place"
+MESSAGES = (
+    AGAIN, AGAIN_LATER, AFTER_ENDED, REPLACED, CANCELLED_WHY, CANCELLED, DISAPPEARED, NOT_STARTED,
+    OUT_OF_MEMORY, KILLED,
 )
+
+OPEN_RUNS = frozenset({
+    RunStage.PLANNED, RunStage.WAITING, RunStage.STARTING, RunStage.RUNNING, RunStage.STOPPING,
+})
 DONE = frozenset(RunStage) - OPEN_RUNS
 
 
@@ -42,7 +64,10 @@ class Run:
 
     `folder` is relative to the owner's home. `timeout` in seconds, 0 for none. `cells` counts code
     and text cells; `message` is one line for people. `attempt` counts from 1: a run that had to
-    give its slice back waits again, and begins again.
+    give its slice back waits again, and begins again. `group`: in whose name it asks. `lined_at`:
+    since when it stands in the line, which is its age there. `retries` are left after an end that
+    a retry can mend, `retried` were used. `steps` are the notebook's own count. `digest`: the
+    image's. `slot`: the local time of its schedule that it was made for.
     """
 
     id: str
@@ -66,6 +91,29 @@ class Run:
     commit: str = ""
     seed: int | None = None
     attempt: int = 1
+    group: str = ""
+    lined_at: datetime | None = None
+    sweep: str = ""
+    schedule: str = ""
+    slot: str = ""
+    not_before: datetime | None = None
+    after: str = ""
+    retries: int = 0
+    retried: int = 0
+    metrics: Mapping[str, Json] = field(default_factory=dict)
+    steps_done: int = 0
+    steps: int = 0
+    digest: str = ""
+    memory_peak_mib: int | None = None
+    gpu_memory_peak_mib: int | None = None
+    error: Mapping[str, Json] | None = None
+    secrets: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
+
+    @property
+    def input_id(self) -> str:
+        """Where the host keeps its notebook: the runs of a sweep share one."""
+        return self.sweep or self.id
 
     @property
     def lease_id(self) -> str:
@@ -89,7 +137,11 @@ def _lease_of(id: str, attempt: int) -> str:
 
 @dataclass(frozen=True)
 class Submission:
-    """What somebody wants run; `notebook` is the parsed JSON, `cwd` relative to the home."""
+    """What somebody wants run; `notebook` is the parsed JSON, `cwd` relative to the home.
+
+    `group`: in whose name; "" is the first of the person's that has not ended. `sweep`: name →
+    values, empty for one run. `snapshot`: the notebook's folder as a tar.gz, empty without one.
+    """
 
     user: str
     name: str
@@ -99,6 +151,14 @@ class Submission:
     image: str = ""
     cwd: str = ""
     timeout: int = 0
+    group: str = ""
+    sweep: Mapping[str, Sequence[Json]] = field(default_factory=dict)
+    not_before: datetime | None = None
+    after: str = ""
+    retries: int = 0
+    snapshot: bytes = b""
+    secrets: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
 
 
 _INTERRUPTED = 75
@@ -133,38 +193,15 @@ def outcome(
 
 
 _NAME = re.compile(r"[^A-Za-z0-9가-힣._-]+")
-_CELL = re.compile(r"^madang: cell (\d{1,6})/(\d{1,6})\s*$", re.MULTILINE)
-_SAID = re.compile(r"^madang: (?!cell )[a-z-]+ ?(.*)$", re.MULTILINE)
-
-
-def progress_of(text: str) -> tuple[int, int, str]:
-    """(cell begun last, cells, last word of the runner) out of a run's log; zeros before the first.
-
-    The student's own code prints into the same log: this is for showing, never for deciding.
-    """
-    cells = _CELL.findall(text)
-    said = _SAID.findall(text)
-    done, total = (int(cells[-1][0]), int(cells[-1][1])) if cells else (0, 0)
-    return done, total, said[-1].strip()[:500] if said else ""
-
-
-def check_share(runs: Iterable[Run], user: str, most: int) -> None:
-    """Refuse one more run to somebody who has `most` open ones among `runs`.
-
-    Raises:
-        Refusal: "too-many-runs" (429).
-    """
-    if sum(x.user == user for x in runs) >= most:
-        raise Refusal(
-            "You have {most} runs waiting or running, and more are not taken at once. Wait for "
-            "some to end, or cancel some.", reason="too-many-runs", status=429, most=most,
-        )
+MOST_RETRIES = 10
 
 
 def new_run(
-    wanted: Submission, *, id: str, now: datetime, image: str, limit: int
+    wanted: Submission, *, id: str, now: datetime, image: str, limit: int, day: date | None = None
 ) -> Run:
     """The run that a submission asks for, in the line. `limit`: longest time allowed, seconds.
+
+    `day`: the date in its folder's name; that of `now` where it is not given.
 
     Raises:
         BadInput: not a notebook, an unknown parameter, a time-out out of range, a folder outside
@@ -177,22 +214,35 @@ def new_run(
             "A run may take up to {limit} seconds here; {timeout} were asked for.",
             reason="timeout", limit=limit, timeout=wanted.timeout,
         )
+    if not 0 <= wanted.retries <= MOST_RETRIES:
+        raise BadInput(
+            "A run may be tried again up to {most} times; {retries} were asked for.",
+            reason="retries", most=MOST_RETRIES, retries=wanted.retries,
+        )
     stem = _NAME.sub("-", PurePosixPath(wanted.name).stem).strip("-.")[:40] or "notebook"
-    seed = wanted.parameters.get("seed")
     return Run(
         id=id, user=wanted.user, notebook=wanted.name, profile=wanted.profile,
         image=wanted.image or image, parameters=dict(wanted.parameters), stage=RunStage.WAITING,
-        asked_at=now, cwd=_inside_home(wanted.cwd), folder=f"runs/{now:%Y-%m-%d}-{stem}-{id}",
-        timeout=wanted.timeout or limit, commit=commit_of(wanted.notebook),
-        seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
+        asked_at=now, cwd=_inside_home(wanted.cwd), folder=f"runs/{day or now.date()}-{stem}-{id}",
+        timeout=wanted.timeout or limit, commit=commit_of(wanted.notebook), group=wanted.group,
+        seed=seed_of(wanted.parameters), lined_at=now, not_before=wanted.not_before,
+        after=wanted.after, retries=wanted.retries, secrets=wanted.secrets, notify=wanted.notify,
     )
 
 
-def starting(run: Run, lease: Lease) -> Run:
+def seed_of(parameters: Mapping[str, Json]) -> int | None:
+    """The parameter `seed` where it is a number."""
+    seed = parameters.get("seed")
+    return seed if isinstance(seed, int) and not isinstance(seed, bool) else None
+
+
+def starting(run: Run, lease: Lease, digest: str = "") -> Run:
     """The run whose container is about to be started under `lease`; any other one as it is."""
     if run.stage is not RunStage.WAITING or run.lease_id != lease.id:
         return run
-    return replace(run, stage=RunStage.STARTING, slice=str(lease.slice), message="")
+    return replace(
+        run, stage=RunStage.STARTING, slice=str(lease.slice), digest=digest, message=""
+    )
 
 
 def running(run: Run, attempt: int, *, at: datetime) -> Run:
@@ -218,7 +268,7 @@ def again(run: Run, cause: str) -> Run:
     """The run in the line again, with its age, to be begun anew."""
     return replace(
         run, stage=RunStage.WAITING, attempt=run.attempt + 1, started_at=None, slice="",
-        cells_done=0, message=f"{cause}; it waits again",
+        cells_done=0, steps_done=0, message=AGAIN.format(cause=cause),
     )
 
 
@@ -237,17 +287,24 @@ def ended(
     stopping = run.stage is RunStage.STOPPING or by_hand != ""
     stage = outcome(code, oom=oom, stopping=stopping, overdue=overdue)
     done, cells, word = progress_of(said)
+    steps_done, steps = steps_of(said)
     return replace(
         run, stage=stage, exit_code=code, ended_at=at, cells_done=done, cells=cells,
+        steps_done=steps_done, steps=steps,
         message=message_of(stage, word, run.message or by_hand),
     )
+
+
+def cancelled_by(by: str, reason: str = "") -> str:
+    """The message of a run that somebody cancels."""
+    return CANCELLED_WHY.format(by=by, reason=reason) if reason else CANCELLED.format(by=by)
 
 
 def cancelled(run: Run, why: str, *, at: datetime) -> Run:
     """The run as a cancel leaves it: out of the line, or to be stopped; an ended one as it is."""
     if run.done:
         return run
-    if run.stage is RunStage.WAITING:
+    if run.stage in {RunStage.PLANNED, RunStage.WAITING}:
         return replace(run, stage=RunStage.CANCELLED, ended_at=at, message=why)
     return replace(run, stage=RunStage.STOPPING, message=why)
 
@@ -263,7 +320,7 @@ def vanished(run: Run, lease: Lease, *, at: datetime) -> Run:
         return replace(run, stage=RunStage.CANCELLED, ended_at=at, message=lease.cause)
     if gives_way(run, lease):
         return again(run, lease.cause)
-    text = f"its container disappeared: {lease.cause}"
+    text = DISAPPEARED.format(cause=lease.cause)
     return replace(run, stage=RunStage.LOST, ended_at=at, message=text)
 
 
@@ -271,15 +328,16 @@ def not_started(run: Run, why: str, *, at: datetime) -> Run:
     """A run whose container could not be started; one that was being cancelled is cancelled."""
     if run.stage is RunStage.STOPPING:
         return replace(run, stage=RunStage.CANCELLED, ended_at=at)
-    return replace(run, stage=RunStage.FAILED, ended_at=at, message=f"could not start: {why}")
+    text = NOT_STARTED.format(error=why)
+    return replace(run, stage=RunStage.FAILED, ended_at=at, message=text)
 
 
 def message_of(stage: RunStage, said: str, before: str) -> str:
     """The one line for people: what is certain first, then what the runner said last."""
     if stage is RunStage.OUT_OF_MEMORY:
-        return "out of memory: the container's memory limit was reached"
+        return OUT_OF_MEMORY
     if stage is RunStage.LOST:
-        return "killed from outside"
+        return KILLED
     return (before if stage is RunStage.CANCELLED else "") or said
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from hub.core.nouns import Lease, State
+from hub.core.nouns import Lease, Stage, State
 from hub.core.rules import Group, House, Rules, Usage
 from hub.core.timetable import week_of
 
@@ -22,7 +22,12 @@ Who = tuple[str, str]  # (group, user)
 
 
 def charged_to(house: House, lease: Lease) -> str:
-    """The group whose share a lease uses: its reservation's, else the one asked for."""
+    """The group whose share a lease uses: at its grant its reservation's, else the one asked for.
+
+    Kept from then on: hours that were used must not move when a reservation is taken back.
+    """
+    if lease.charged:
+        return lease.charged
     found = house.reservations.get(lease.reservation) if lease.reservation else None
     return found.group if found else lease.request.group
 
@@ -144,12 +149,12 @@ def standing(state: State, now: datetime) -> Standing:
             weeks[who] += old.week
             group_weeks[who[0]] += old.week
     tau, entry = half / _HOUR / math.log(2), rules.entry / _HOUR
-    so_far = (now - begins) / _HOUR
+    so_far, waits = (now - begins) / _HOUR, Stage.WAITING
     for lease in state.leases.values():
-        if lease.granted_at is not None and lease.live:
+        if lease.stage is not waits and lease.granted_at is not None and lease.live:
             age = (now - lease.granted_at) / _HOUR
             past = tau * -math.expm1(-age / tau) if age > 0 else 0.0
-            hours = lease.rate * (past + max(0.0, entry - max(age, 0.0)))
+            hours = lease.rate * (past + (0.0 if age > entry else entry - max(age, 0.0)))
             who = (charged_to(house, lease), lease.request.user)
             users[who] += hours
             groups[who[0]] += hours

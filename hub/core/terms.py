@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from hub.core.nouns import Kind, Lease
+from hub.core.hours import windows
+from hub.core.nouns import Kind, Lease, Why
 from hub.core.order import overdue
 from hub.core.room import Rooms
-from hub.core.rules import Rules
+from hub.core.rules import House, Rules
 from hub.core.share import Standing
 
 _HOUR = timedelta(hours=1)
@@ -39,6 +40,8 @@ def terms(
     if not server and overdue(lease, rules, now):
         # what has waited for so long is let finish, or it would be begun anew for ever
         hold = rules.max_hold
+    elif too_long(lease, until, now):
+        return None
     promised = now + hold
     if server:
         # a member is promised the whole of its reserved hours
@@ -48,6 +51,12 @@ def terms(
     return Terms(until, promised if until is None else min(promised, until), reservation, group)
 
 
+def too_long(lease: Lease, until: datetime | None, now: datetime) -> bool:
+    """Whether a run would not be done by then, going by what it took before."""
+    needs = lease.request.needs
+    return until is not None and needs is not None and now + needs > until
+
+
 def within_quota(
     lease: Lease, rate: float, used: Standing, rules: Rules, group: str = ""
 ) -> bool:
@@ -55,3 +64,23 @@ def within_quota(
     hold = rules.min_hold if lease.request.kind is Kind.SERVER else rules.run_hold
     group = group or lease.request.group
     return used.left(group, lease.request.user) >= rate * (hold / _HOUR)
+
+
+def bound(house: House, lease: Lease) -> Why:
+    """Which rule set a lease's latest end: the longest hold, where no reservation begins then.
+
+    The longest hold may have been another one when the slice was given.
+    """
+    rules, until = house.rules, lease.until
+    assert until is not None
+    assert lease.granted_at is not None
+    if lease.request.kind is Kind.RUN:
+        return Why.RESERVED
+    if until >= lease.granted_at + rules.max_hold:
+        return Why.LIMIT
+    soon = until + rules.margin + timedelta.resolution
+    reserved = any(
+        x.profile == lease.request.profile and x.id != lease.reservation
+        and windows(x, until, soon) for x in house.reservations.values()
+    )
+    return Why.RESERVED if reserved else Why.LIMIT

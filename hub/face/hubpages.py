@@ -14,7 +14,6 @@ from hub.errors import Refusal, Text
 from hub.face import lastwords, reasons, words
 from hub.face.container import name_of
 
-_ORDERLY = frozenset({"stopped", "cancelled"})
 _LATER = timedelta(minutes=5)  # a server that ended so long after a lease was another one
 _NEWEST = 50  # leases of a person among which the server's last one is looked for
 
@@ -23,8 +22,8 @@ def template_vars(settings: Settings, broker: Broker) -> dict[str, Callable[[Any
     """For `c.JupyterHub.template_vars`, which calls each value with the visitor.
 
     Templates then have: `_`, `language()`, `in_line(user, server)`: whether an open request or
-    lease is there; `why_ended(user, server, language)`: HTML, escaped, empty after an orderly end
-    by the person's own hand.
+    lease is there; `why_ended(user, server, language)`: HTML, escaped, empty where there is nothing
+    to say.
     """
 
     def in_line(user: str, server: str) -> bool:
@@ -35,10 +34,13 @@ def template_vars(settings: Settings, broker: Broker) -> dict[str, Callable[[Any
 
     def why_ended(user: str, server: str, language: str) -> str:
         found = lastwords.read(settings.data, name_of(settings.name, user, server))
-        taken = _taken_back(broker, user, server, found.at if found else None)
-        if taken is not None:
-            return _told(taken, language, settings.timezone)
-        if found is None or found.cause in _ORDERLY:
+        lease = _last_lease(broker, user, server, found.at if found else None)
+        why = reasons.why_it_ended(lease, reasons.marked, reader=user) if lease else None
+        if why is None and found is not None and found.cause == "stopped":
+            why = _stopped(found.at, 0 if lease else settings.cpu_idle)
+        if why is not None:
+            return _told(why, language, settings.timezone)
+        if found is None or found.cause == "cancelled":
             return ""
         told = words.say(
             language, "Your server ended by itself. {why}", why=lastwords.explain(language, found)
@@ -52,28 +54,39 @@ def template_vars(settings: Settings, broker: Broker) -> dict[str, Callable[[Any
     }
 
 
-def _taken_back(broker: Broker, user: str, server: str, ended: datetime | None) -> Text | None:
-    """Why the server's last slice was taken back, if it was; `ended`: its last words are of then.
+def _last_lease(
+    broker: Broker, user: str, server: str, ended: datetime | None
+) -> Lease | None:
+    """That of the server's last slice, if it is over; `ended`: its last words are of then.
 
     A server without a slice may have run since: then its own last words count.
     """
     try:
-        lease = _last_lease(broker, user, server)
+        history = broker.history(limit=_NEWEST, user=user)
     except Refusal:
         return None
-    if lease is None:
-        return None
-    over = lease.draining_at or lease.ended_at
-    if over is None or (ended is not None and ended > over + _LATER):
-        return None
-    return reasons.why_it_ended(lease, reasons.marked, reader=user)
-
-
-def _last_lease(broker: Broker, user: str, server: str) -> Lease | None:
-    return next((
-        x for x in broker.history(limit=_NEWEST, user=user)
-        if x.request.kind is Kind.SERVER and x.request.name == server
+    lease = next((
+        x for x in history if x.request.kind is Kind.SERVER and x.request.name == server
     ), None)
+    over = (lease.draining_at or lease.ended_at) if lease else None
+    return None if over is None or (ended is not None and ended > over + _LATER) else lease
+
+
+def _stopped(at: datetime, idle: int) -> Text:
+    """After an orderly end, which JupyterHub does not say who asked for.
+
+    Args:
+        idle: seconds without activity after which it would have been stopped; 0 for never.
+    """
+    if not idle:
+        return Text(
+            "Your server was stopped by hand at {time}. Your files are safe.",
+            time=reasons.marked(at),
+        )
+    return Text(
+        "Your server was stopped at {time}: by hand, or because nothing had happened on it for "
+        "{minutes} minutes. Your files are safe.", time=reasons.marked(at), minutes=idle // 60,
+    )
 
 
 def _told(text: Text, language: str, zone: str) -> str:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from markupsafe import escape
 from traitlets import default
 
 from hub import metrics
@@ -50,6 +51,7 @@ class SliceSpawner(ContainerSpawner):
             self.broker, self.calls, user=self.user.name if self.user else "", server=self.name,
             tell=self._tell_place,
         )
+        self.why_not = ""  # HTML, escaped: why the start failed that is being cleared away
         self._busy = False  # from the beginning of a start until it is up or cleared away
         self._event: dict[str, Any] = {}
 
@@ -111,7 +113,7 @@ class SliceSpawner(ContainerSpawner):
         except Refusal as e:
             self.cause = e.message
             await self._clear_line()
-            raise refused(self.language, e) from e
+            raise self._told(refused(self.language, e)) from e
 
     async def _clear_line(self) -> None:
         """Nobody waits for a start that was refused; `stop` knows only of what this hub asked."""
@@ -135,6 +137,15 @@ class SliceSpawner(ContainerSpawner):
     def say_stage(self, percent: int, message: str) -> None:
         """Tell the waiting page how far the start is; `message` is in the person's language."""
         self._event = {"progress": percent, "message": message, "stage": "starting"}
+
+    def _told(self, failure: Refused) -> Refused:
+        """The same, told to the pages at once: JupyterHub tells it when all is cleared away."""
+        self.why_not = failure.jupyterhub_html_message or str(escape(failure.jupyterhub_message))
+        self._event = {
+            "progress": 100, "stage": "failed", "message": failure.jupyterhub_message,
+            "html_message": self.why_not,
+        }
+        return failure
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """What happens, told when it changes. Each open tab has its own, so it only reads."""
@@ -195,10 +206,10 @@ class SliceSpawner(ContainerSpawner):
         if kept is not None:
             message = f"{message} {lastwords.explain(self.language, kept)}".strip()
         self.log.warning("%s did not start: %s (%r)", self._log_name, refusal.detail, error)
-        return Refused(
+        return self._told(Refused(
             message, reason=refusal.reason, detail=refusal.detail, status=refusal.status,
             html=lastwords.as_html(self.language, message, kept),
-        )
+        ))
 
     def options_of(self, lease: Lease | None) -> ContainerOptions:
         """In a thread: what the broker wants this server's container to have."""
@@ -283,7 +294,7 @@ class SliceSpawner(ContainerSpawner):
     def clear_state(self) -> None:
         """Nothing is remembered of the server before."""
         super().clear_state()
-        self.object_id, self.line.lease_id, self._event = "", "", {}
+        self.object_id, self.line.lease_id, self._event, self.why_not = "", "", {}, ""
 
 
 def bound(settings: Settings, broker: Broker) -> type[SliceSpawner]:

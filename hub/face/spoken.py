@@ -40,6 +40,7 @@ _MINE = (
     "{profile} is asked back: {why}. {left} left.",
     "{used} of {quota} slice-hours this week",
     "{used} slice-hours used this week; there is no quota.",
+    "{used} slice-hours used this week; your group's quota leaves {left}.",
     "{group}: {use} of all use, your share is {share}", "A new week begins {time}.",
 )
 _LINE = (

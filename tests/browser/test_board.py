@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
+from hub.desk import Desk
 from hub.face import pages
 from hub.face.spoken import SPOKEN
 from tests.browser.boards import CARDS, PHONE, Visit, ask
+from tests.browser.conftest import shot
 from tests.face.running import PREFIX, Running, running, until
 
 HOSTILE = "<img src=x onerror=\"document.title='pwned'\">"
@@ -131,6 +133,18 @@ def test_a_slice_tells_more(browser: Browser, service: Running) -> None:
     page.keyboard.press("Escape")
     expect(page.locator(".slice.mine")).to_be_focused()
     visit.close()
+
+
+def test_what_the_groups_quota_leaves_is_told(browser: Browser, service: Running) -> None:
+    Desk(service.broker).set_group("ml", {"quota": 40}, "operator")
+    visit = Visit(browser, service, "ana").live()
+    week = visit.page.locator("#week")
+    expect(week).to_contain_text("0 slice-hours used this week; your group's quota leaves 40.")
+    shot(visit.page, "board-group-quota")
+    visit.close()
+    other = Visit(browser, service, "cho").live()
+    expect(other.page.locator("#week")).to_contain_text("there is no quota")
+    other.close()
 
 
 def test_what_students_write_stays_text(browser: Browser, service: Running) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from hub.desk import Desk, key_text
 from tests.browser.boards import CARDS, PHONE, Visit, ask
+from tests.browser.conftest import shot
 from tests.face.running import Running, running, until
 
 
@@ -157,6 +159,33 @@ def test_what_stands_in_the_way_is_said_before_saving(browser: Browser, service:
     visit.dialog.get_by_label("Time zone").fill("Mars/Olympus")
     expect(said).to_contain_text("Mars/Olympus")
     assert len(booked(service)) == 1
+    visit.press("Not now")
+    visit.close()
+
+
+def test_a_number_that_cannot_be_is_refused_while_typing(
+    browser: Browser, service: Running
+) -> None:
+    out = next(k for k in service.broker.state().slices if k.profile == "1g.5gb")
+    Desk(service.broker).block(key_text(out), "ECC errors", "operator")
+    visit = Visit(browser, service, "operator", refusals=(400,)).live()
+    visit.press("Reserve …")
+    form = visit.dialog
+    said = form.get_by_role("status")
+    form.get_by_label("How many").fill("0")
+    expect(said).to_contain_text("1")  # no days yet: in the browser's own words
+    form.get_by_label("Once").check()
+    form.get_by_label("Begins").fill("2030-01-07T09:00")
+    form.get_by_label("Ends").fill("2030-01-07T18:00")
+    expect(said).to_have_text("0 slices cannot be reserved: the fewest are 1.")
+    shot(visit.page, "board-reserve-none")
+    form.get_by_label("Size").select_option("1g.5gb")
+    form.get_by_label("How many").fill("2")
+    expect(said).to_have_text(
+        "2 slices of 1g.5gb cannot be reserved: there are 2, of which 1 out of use."
+    )
+    form.get_by_label("How many").fill("1")
+    expect(said).to_have_text("This fits.")
     visit.press("Not now")
     visit.close()
 

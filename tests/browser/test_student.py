@@ -81,7 +81,7 @@ def test_the_demo_notebook_runs_top_to_bottom_and_the_home_persists(
     )
     shot(page, "lab-welcome")
     inside(place, "student2", "echo mine > ~/kept.txt")
-    place.rest("DELETE", f"leases/{held(place, 'student2')['id']}")
+    place.rest("DELETE", f"leases/{held(place, 'student2')['id']}", params={"reason": "a test"})
     wait_for(lambda: not place.containers(), timeout=60, why="the server is gone")
     choose(page, "cpu")
     lab(page)

@@ -63,11 +63,12 @@ class Lab:
     def ask(
         self, id: str, profile: str = "1g.5gb", *, user: str = "", group: str = "",
         kind: Kind = Kind.SERVER, member_of: tuple[str, ...] | None = None,
+        needs: timedelta | None = None,
     ) -> None:
         groups = ((group,) if group else ()) if member_of is None else member_of
         self.tell(Asked(Request(
             id, user or id, kind, id if kind is Kind.RUN or user else "", profile, "image",
-            self.now, group, member_of=groups,
+            self.now, group, member_of=groups, needs=needs,
         )))
         self.turn()
 

@@ -1,5 +1,6 @@
 """Settings of groups as somebody typed them, and sums of use that always add up."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -15,17 +16,37 @@ from hub.errors import BadInput
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+TODAY = date(2026, 11, 23)
 
 
 @pytest.mark.parametrize(("key", "value", "read"), [
     ("weight", "2", 2.0), ("weight", " 0.5 ", 0.5), ("weight", 1000, 1000.0),
-    ("quota", "40", 40.0), ("quota", "40h", 40.0), ("quota", "40 H", 40.0), ("quota", 0, 0.0),
+    ("quota", "40", 40.0), ("quota", "40h", 40.0), ("quota", "40 H", 40.0), ("quota", 0.1, 0.1),
     ("quota", "none", None), ("quota", "", None), ("quota", None, None), ("quota", "NONE", None),
     ("user_quota", 1.25, 1.25), ("ends", "2026-12-18", date(2026, 12, 18)), ("ends", None, None),
-    ("ends", "none", None),
+    ("ends", "none", None), ("ends", "2026-11-23", TODAY),
 ])
 def test_what_can_be_set(key: str, value: object, read: object) -> None:
-    assert getattr(changed(Group("ml", 7, 7, 7, date(2020, 1, 1)), {key: value}), key) == read
+    group = changed(Group("ml", 7, 7, 7, date(2020, 1, 1)), {key: value}, TODAY)
+    assert getattr(group, key) == read
+
+
+@pytest.mark.parametrize(("key", "value", "said"), [
+    ("quota", 0, "none takes it away"), ("user_quota", "0h", "none takes it away"),
+    ("quota", "0.0", "none takes it away"), ("ends", "2026-11-22", "give 2026-11-23 or a later"),
+])
+def test_what_would_let_nobody_ask_is_refused_with_what_to_do(
+    key: str, value: object, said: str
+) -> None:
+    with pytest.raises(BadInput, match=said) as refused:
+        changed(Group("ml"), {key: value}, TODAY)
+    assert refused.value.reason == "group"
+
+
+def test_what_a_form_sends_unchanged_is_not_judged_anew() -> None:
+    group = Group("ml", 1.0, 0.0, 0.0, date(2020, 1, 1))
+    same = {"quota": 0, "user_quota": "0", "ends": "2020-01-01"}
+    assert changed(group, same | {"weight": 2}, TODAY) == replace(group, weight=2.0)
 
 
 @given(
@@ -35,12 +56,13 @@ def test_what_can_be_set(key: str, value: object, read: object) -> None:
 def test_whatever_is_typed_is_read_or_refused_by_name(key: str, value: object) -> None:
     group, refused = Group("ml"), None
     try:
-        group = changed(group, {key: value})
+        group = changed(group, {key: value}, TODAY)
     except BadInput as e:
         refused = e
     assert refused is None or (refused.reason == "group" and len(refused.message) < 300)
     assert 0 < group.weight <= 1000
-    assert all(x is None or 0 <= x <= 10**6 for x in (group.quota, group.user_quota))
+    assert all(x is None or 0 < x <= 10**6 for x in (group.quota, group.user_quota))
+    assert group.ends is None or group.ends >= TODAY
 
 
 @given(st.text())

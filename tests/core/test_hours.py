@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.core.hours import exists, local_of, moment, next_window, week_of, windows, zone_of
+from hub.core.hours import (
+    exists,
+    local_of,
+    moment,
+    next_window,
+    readable,
+    week_of,
+    windows,
+    zone_of,
+)
 from hub.core.rules import Reservation, Span, Weekly, Window
 
 QUARTER = timedelta(minutes=15)
@@ -302,3 +311,13 @@ def test_a_local_time_there_and_back(where: tuple[str, str], minutes: int) -> No
             second = timedelta(seconds=1)
             assert local_of(there, zone) > local > local_of(there - second, zone)
     assert moment(local, zone) <= moment(local, zone, late=True)
+
+
+@pytest.mark.parametrize("zone", ["Mars/Base", "", "../../etc/passwd", "Asia"])
+def test_hours_in_a_zone_that_is_known_no_more_are_none(zone: str) -> None:
+    for one in (weekly((0, 1), "08:00", "10:00", zone), span(
+        "2026-11-02T08:00", "2026-11-02T10:00", zone
+    )):
+        assert not readable(one)
+        assert windows(one, at("2026-11-01"), at("2026-12-01")) == ()
+        assert next_window(one, at("2026-11-01")) is None

@@ -3,10 +3,15 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from hub.core.lease import Kind, Observed, Stage, Why
-from hub.core.rules import Group
-from hub.core.share import standing
-from tests.core.lab import MINUTE, Lab
+import pytest
+
+from hub.core import claims
+from hub.core.lease import Extended, Kind, Lease, Observed, Stage, Why
+from hub.core.rules import Group, Rules
+from hub.core.share import charged_to, standing
+from hub.core.usage import UsageRow, usage_rows
+from hub.errors import Refusal
+from tests.core.lab import MINUTE, MONDAY, Lab
 
 
 def test_runs_that_waited_long_do_not_push_each_other_out() -> None:
@@ -146,3 +151,123 @@ def test_in_its_hours_a_server_goes_before_a_run() -> None:
     lab.minutes(1)
     assert lab.holding() == {"s"}
     assert lab.stage("run") is Stage.WAITING
+
+
+# ---- whose hours they are ------------------------------------------------------------------------
+
+
+def used(lab: Lab) -> tuple[UsageRow, ...]:
+    every = {**getattr(lab, "ended", {}), **lab.state.leases}.values()
+    return usage_rows(every, lab.state.house, MONDAY, lab.now, lambda _, user: user)
+
+
+def without_reservations(lab: Lab) -> None:
+    lab.state = replace(lab.state, house=replace(lab.state.house, reservations={}))
+
+
+@pytest.mark.parametrize("minute", [1, 30, 59, 61, 90])
+def test_hours_that_were_used_stay_where_they_were_when_a_reservation_goes(minute: int) -> None:
+    lab = Lab("1g.5gb", "1g.5gb")
+    lab.reserve("course", 0, 120)
+    lab.ask("member", group="ml", member_of=("ml", "course"))
+    lab.ask("other", group="ml")
+    lab.minutes(min(minute, 60))
+    if minute > 60:
+        lab.leave("member")
+        lab.minutes(minute - 60)
+    rows, before = used(lab), standing(lab.state, lab.now)
+    assert [(x.group, x.user) for x in rows] == [("course", "member"), ("ml", "other")]
+    without_reservations(lab)
+    assert used(lab) == rows
+    assert standing(lab.state, lab.now).week == before.week
+    lab.leave("member")
+    lab.minutes(5)
+    lab.leave("other")
+    lab.minutes(5)
+    assert set(lab.state.house.usage) == {("course", "member"), ("ml", "other")}
+
+
+def test_who_was_given_no_reserved_slice_is_charged_to_the_group_asked_for() -> None:
+    lab = Lab("1g.5gb")
+    lab.reserve("course", 60, 120)
+    lab.ask("ann", group="ml", member_of=("ml", "course"))
+    assert charged_to(lab.state.house, lab.lease("ann")) == "ml"
+    lab.minutes(70)
+    assert charged_to(lab.state.house, lab.lease("ann")) == "ml"
+
+
+# ---- which rule it was ---------------------------------------------------------------------------
+
+
+def longer(lab: Lab) -> None:
+    """The operator raises the longest hold and starts Madang anew."""
+    rules = replace(lab.state.house.rules, max_hold=timedelta(hours=12))
+    lab.state = replace(lab.state, house=replace(lab.state.house, rules=rules))
+
+
+def near_its_end() -> tuple[Lab, Lease]:
+    lab = Lab("1g.5gb", rules=Rules(max_hold=timedelta(hours=3)))
+    lab.ask("ann")
+    lab.busy = {"ann"}
+    lab.minutes(150, every=5)
+    return lab, lab.lease("ann")
+
+
+def test_an_end_at_the_old_longest_hold_is_no_reservations() -> None:
+    lab, _ = near_its_end()
+    longer(lab)
+    lab.now += 40 * MINUTE  # Madang was away over the end
+    lab.turn()
+    assert lab.lease("ann").why is Why.LIMIT
+
+
+def test_who_asks_for_more_right_after_is_not_told_of_a_reservation() -> None:
+    lab, _ = near_its_end()
+    lab.tell(Extended("ann", claims.extension(lab.state, "ann", lab.now)))
+    longer(lab)
+    lab.now += MINUTE
+    with pytest.raises(Refusal) as refused:
+        claims.extension(lab.state, "ann", lab.now)
+    assert refused.value.reason == "at-limit"
+    assert refused.value.values["when"] == "12:00 UTC"
+
+
+def test_a_countdown_to_the_old_longest_hold_is_taken_back() -> None:
+    lab, _ = near_its_end()
+    lab.minutes(20)
+    notice = lab.lease("ann").notice
+    assert notice is not None
+    assert notice.why is Why.LIMIT
+    longer(lab)
+    lab.minutes(1)
+    assert lab.lease("ann").notice is None
+    lab.minutes(60, every=5)
+    assert lab.holding() == {"ann"}
+
+
+def test_an_end_that_a_reservation_set_is_said_to_be_so_also_then() -> None:
+    lab = Lab("1g.5gb", rules=Rules(max_hold=timedelta(hours=3)))
+    lab.reserve("course", 120, 180)
+    lab.ask("ann")
+    longer(lab)
+    lab.now += 115 * MINUTE
+    lab.turn()
+    assert lab.lease("ann").why is Why.RESERVED
+
+
+# ---- a time zone that is no more -----------------------------------------------------------------
+
+
+def test_a_reservation_that_nobody_can_read_stops_no_turn_and_keeps_nobody_out() -> None:
+    lab = Lab("1g.5gb")
+    lab.reserve("course", 0, 120)
+    lab.reserve("next", 200, 260)
+    house = lab.state.house
+    lost = {k: replace(x, zone="Mars/Base") for k, x in house.reservations.items()}
+    lab.state = replace(lab.state, house=replace(house, reservations=lost))
+    lab.ask("ann")
+    lab.ask("bob")
+    lab.minutes(70)
+    assert lab.lease("ann").notice is not None  # asked back by the rules, for bob
+    lab.minutes(20)
+    assert lab.holding() == {"bob"}

@@ -15,18 +15,17 @@ from hub.core.runs import (
     Submission,
     again,
     cancelled,
-    check_share,
     ended,
     gives_way,
     message_of,
     new_run,
     outcome,
-    progress_of,
     running,
     starting,
     vanished,
 )
-from hub.errors import BadInput, Refusal
+from hub.core.told import progress_of
+from hub.errors import BadInput
 
 NOW = datetime(2026, 3, 2, 22, tzinfo=UTC)
 S = RunStage
@@ -133,15 +132,6 @@ def test_parameters_are_small() -> None:
 def test_a_printed_number_is_never_too_large_to_keep() -> None:
     text = f"madang: cell 2/3\nmadang: cell {'9' * 5000}/3\nmadang: cell {10**23}/3\n"
     assert progress_of(text) == (2, 3, "")
-
-
-def test_nobody_has_more_open_runs_than_allowed() -> None:
-    mine = [new_run(submit(), id=str(i), now=NOW, image="i", limit=60) for i in range(3)]
-    check_share(mine, "kim", 4)
-    check_share(mine, "lee", 3)
-    with pytest.raises(Refusal, match="3 runs") as caught:
-        check_share(mine, "kim", 3)
-    assert (caught.value.reason, caught.value.status) == ("too-many-runs", 429)
 
 
 def test_a_run_that_we_stopped_for_its_time_timed_out() -> None:

@@ -5,13 +5,16 @@ import json
 import signal
 import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import docker
 import httpx
 import pytest
+from docker.errors import NotFound
 
 from hub.core.lease import Kind, Stage
+from hub.desk import Desk
 from hub.face import lastwords
 from tests.face.hubs import RunningHub, running_hub
 from tests.people import Person
@@ -268,6 +271,34 @@ def test_a_server_that_dies_at_boot_says_why(
     bo.start(profile="cpu", image=IMAGE)
     hub.wait(bo.ready, "bo's server is ready", timeout=120)
     assert not _inspect(hub, bo)["HostConfig"]["DeviceRequests"]
+
+
+def test_a_refusal_is_told_while_its_start_is_still_being_cleared_away(
+    hub: RunningHub, people: tuple[Person, Person]
+) -> None:
+    _, bo = people
+    desk = Desk(hub.broker)
+    desk.set_group("ml", {"quota": 0.1}, "operator")
+    # of an earlier hub: it is cleared away with the start, and hears no signal
+    left = hub.docker.create_container(
+        IMAGE, entrypoint=["sleep"], command=["600"], name=f"{hub.name}-bo")
+    hub.docker.start(left)
+    try:
+        bo.post_form(choice=f"{IMAGE} {SIZE}")
+        page = hub.wait(lambda: _page_with(bo, "The quota of this week is used up"), "why is told")
+        assert hub.docker.inspect_container(left)["State"]["Running"]
+        assert "Your server did not start" in page
+        assert "is stopping" not in page
+        assert "The quota of this week" in _end(hub, bo)["html_message"]
+    finally:
+        desk.remove_group("ml", "operator")
+        with suppress(NotFound):
+            hub.docker.remove_container(left, force=True)
+
+
+def _page_with(person: Person, text: str) -> str:
+    page = person.http.get(f"/hub/spawn-pending/{person.name}").text
+    return page if text in page else ""
 
 
 def test_an_image_that_is_not_there_is_named(

@@ -89,7 +89,7 @@ const input = (name, type, rest) => set(make("input", ""), { name, type, ...rest
 
 function editGroup(group) {
   const value = (x) => x ?? "";
-  const hours = { min: 0, step: "any", placeholder: say("none") };
+  const hours = { min: 0.1, step: "any", placeholder: say("none") };
   const form = make("form", "",
     group ? null : field(say("Name"), input("name", "text", { required: true, maxlength: 100 })),
     field(say("Weight"), input("weight", "number", {
@@ -112,7 +112,8 @@ function editGroup(group) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const name = group?.name ?? new FormData(form).get("name");
-    const answer = await call("PUT", `groups/${encodeURIComponent(name)}`, settings(form));
+    const path = `groups/${encodeURIComponent(name)}${group ? "" : "?create=true"}`;
+    const answer = await call("PUT", path, settings(form));
     said.textContent = answer.message;
     if (!answer.ok) return;
     made.close();

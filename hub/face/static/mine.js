@@ -133,11 +133,11 @@ export async function askEnd(lease) {
     title: say("End the lease of {user}?", { user: lease.user }),
     text: waits ? say("The place in the line is lost.")
       : say("What runs on it stops, and what is not saved is lost."),
-    reason: say("Reason, for {user}", { user: lease.user }), verb: say("End this lease"),
+    reason: say("Reason, for {user}", { user: lease.user }), needed: true,
+    verb: say("End this lease"),
   });
   if (reason === null) return;
-  const why = reason ? `?reason=${encodeURIComponent(reason)}` : "";
-  await act("DELETE", `leases/${lease.id}${why}`);
+  await act("DELETE", `leases/${lease.id}?reason=${encodeURIComponent(reason)}`);
 }
 
 // ---- what is read out ----
@@ -193,12 +193,22 @@ export function drawUsage(usage) {
     make("p", "soft", say("A new week begins {time}.", { time: clock(usage.week_ends) }))];
 }
 
-function drawGroup(own, several) {
+function drawWeek(own) {
   const used = { used: number(own.used), quota: number(own.quota ?? 0) };
-  const week = own.quota === null
-    ? make("p", "", say("{used} slice-hours used this week; there is no quota.", used))
-    : bar(own.used / own.quota, say("{used} of {quota} slice-hours this week", used),
+  if (own.quota !== null) {
+    return bar(own.used / own.quota, say("{used} of {quota} slice-hours this week", used),
       { tone: own.used >= own.quota ? "full" : "" });
+  }
+  // nobody's own, but the group may have one, which the others use up too
+  return make("p", "", own.left === null
+    ? say("{used} slice-hours used this week; there is no quota.", used)
+    : say("{used} slice-hours used this week; your group's quota leaves {left}.", {
+      ...used, left: number(Math.max(0, own.left)),
+    }));
+}
+
+function drawGroup(own, several) {
+  const week = drawWeek(own);
   if (!own.group) return [week];
   const names = { group: own.group, use: percent(own.use), share: percent(own.share) };
   const share = bar(own.use, say("{group}: {use} of all use, your share is {share}", names),

@@ -74,7 +74,7 @@ function body(form) {
 
 /** Whether enough is filled in to be worth asking the server. */
 function ready(x) {
-  return x.group && x.profile && x.zone && x.count >= 1
+  return x.group && x.profile && x.zone && Number.isInteger(x.count)
     && ((x.days?.length && x.start && x.end) || (x.begins && x.ends));
 }
 
@@ -111,7 +111,8 @@ function listen(form, said, save, { made, saved }) {
     const wanted = body(form);
     asked += 1;
     const mine = asked;
-    if (!ready(wanted)) return tell("", false);
+    // what the server cannot be asked yet, the browser may know
+    if (!ready(wanted)) return tell(form.elements.count.validationMessage, false);
     const answer = await call("POST", "reservations?dry_run=1", wanted);
     if (mine !== asked) return null; // something was changed since
     return tell(answer.ok ? say("This fits.") : answer.message, answer.ok);

@@ -43,12 +43,20 @@
     part("progress-bar").style.width = percent + "%";
   }
 
-  function entitle(waits) {
-    part("title").textContent = waits ? words.in_line : words.on_its_way;
-    part("hint").textContent = waits ? words.in_line_hint : words.on_its_way_hint;
+  const titles = {
+    waiting: [words.in_line, words.in_line_hint],
+    starting: [words.on_its_way, words.on_its_way_hint],
+    failed: [words.failed, ""],
+  };
+
+  function entitle(stage) {
+    const [title, hint] = titles[stage] ?? titles.starting;
+    part("title").textContent = title;
+    part("hint").textContent = hint;
   }
 
   function finish(isFailure) {
+    if (isFailure) entitle("failed");
     over = true;
     if (source) source.close();
     part("cancel").hidden = true;
@@ -62,10 +70,10 @@
     source = new EventSource(words.progress);
     source.onmessage = (message) => {
       if (over) return;
-        unknown = 0;
+      unknown = 0;
       const event = JSON.parse(message.data);
       if (event.progress !== undefined) advance(event.progress);
-      if (event.stage) entitle(event.stage === "waiting");
+      if (event.stage) entitle(event.stage);
       if (event.progress === 0 && !event.failed) show(words.requested, false); // JupyterHub's first
       else if (event.html_message !== undefined) show(event.html_message, true);
       else if (event.timed !== undefined) show(timed(event.timed), false);
@@ -144,6 +152,8 @@
       if (said === words.restart) show(words.back, false);
       begun = server.started;
       listen();
+    } else if (server && server.pending === "stop") {
+      setTimeout(look, RETRY / 4); // what failed is cleared away; then the hub says why
     } else if (unknown < PATIENCE) {
       // back from a restart, and the request is not taken up again yet; or a start has just failed
       unknown += 1;

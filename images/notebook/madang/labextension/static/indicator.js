@@ -1,31 +1,48 @@
 // The item in the status bar, the notifications, the panel. `lab` holds Lab's libraries.
 
-import {clock, fill, line, mark, noticed, rows, spoken, standing} from './telling.js';
+// by the same name as ours, see remoteEntry.js
+const {search} = new URL(import.meta.url);
+const {agreed} = await import(`./leaving.js${search}`);
+const {
+  clock, ended, extendable, fill, isGone, line, mark, missing, noticed, pause, rows, spoken,
+  standing,
+} = await import(`./telling.js${search}`);
 
-const OFTEN = 10; // seconds between two looks while a notice runs
-const SELDOM = 30;
+const NOTHING = {slice: null, text: '', state: null, waiting: null};
 
 export class Indicator {
-  constructor(lab, app, documents, words) {
+  constructor(lab, app, documents, words, item) {
     this._lab = lab;
     this._app = app;
     this._documents = documents;
     this._words = words;
     this._found = null;
+    this._stand = null;
     this._skew = 0; // seconds that the server's clock is ahead of the browser's
     this._asked = 0;
-    this._told = null; // the notice and its mark that were told last
+    this._looking = null;
+    this._misses = 0; // looks in a row that were answered where the server was, and not by it
+    this._told = null; // the notice and its mark that were told last, or the end
     this._note = '';
     this._panel = null;
     this._leaving = false;
-    this.item = this._makeItem();
+    this.item = item;
+    this._makeItem();
   }
 
   start() {
+    this._prepare();
     this._look();
     setInterval(() => this._tick(), 1000);
     // a laptop that wakes up shows what is true now
     document.addEventListener('visibilitychange', () => document.hidden || this._look());
+  }
+
+  // Lab asks its server for what shows a notification when the first one comes; the one of the
+  // server's end would come too late. So let it believe now that one is gone, which never was.
+  _prepare() {
+    const notification = {id: 'madang-none', message: '', type: 'default', options: {}};
+    this._lab.apputils.Notification.manager.changed.emit?.({type: 'removed', notification});
   }
 
   // ---- language and time --------------------------------------------------
@@ -50,23 +67,35 @@ export class Indicator {
     const settings = this._app.serviceManager.serverSettings;
     const answer = await ServerConnection.makeRequest(
       `${settings.baseUrl}madang/lease${path}`,
-      {method, headers: {'Accept-Language': this._language}},
+      // without `Accept` the hub answers with a page, also for a server that is no more
+      {method, headers: {'Accept-Language': this._language, Accept: 'application/json'}},
       settings,
     );
     const body = await answer.json().catch(() => ({}));
     return {ok: answer.ok, status: answer.status, body};
   }
 
-  async _look() {
+  _look() {
+    this._looking ??= this._see().finally(() => {
+      this._looking = null;
+    });
+    return this._looking;
+  }
+
+  async _see() {
     this._asked = Date.now() / 1000;
-    try {
-      const {ok, status, body} = await this._ask('GET', '');
-      if (!ok) {
-        throw new Error(`madang/lease answered ${status}`);
+    const answer = await this._ask('GET', '').catch(error => ({body: {}, error}));
+    if (answer.ok && answer.body.now) {
+      this._misses = 0;
+      this._learn(answer.body);
+    } else if (missing(answer)) {
+      this._misses += 1;
+      if (isGone(this._misses, this._stand)) {
+        this._found = {...NOTHING, ...this._found, gone: true};
       }
-      this._learn(body);
-    } catch (error) {
-      console.warn(error);
+    } else {
+      console.warn(answer.error || `madang/lease answered ${answer.status}`);
+      this._misses = 0;
       if (this._found) {
         this._found.away = true;
       }
@@ -78,28 +107,21 @@ export class Indicator {
     this._skew = Date.parse(body.now) / 1000 - Date.now() / 1000;
     // while the service is away, what it said last is still the best that is known
     const known = this._found && this._found.state;
-    this._found = body.away && known ? {...this._found, away: true} : body;
+    this._found = body.away && known ? {...this._found, away: true, gone: false} : body;
   }
 
   // ---- showing ------------------------------------------------------------
 
   _makeItem() {
-    const {Widget} = this._lab.widgets;
-    const item = new Widget({node: document.createElement('button')});
-    item.id = 'madang-slice';
-    item.node.type = 'button';
-    // Lab's own class: colour, hover and size follow the theme
-    item.addClass('jp-StatusBar-TextItem');
-    item.addClass('madang-Indicator');
-    item.node.addEventListener('click', () => this._open());
+    const {node} = this.item;
+    node.addEventListener('click', () => this._open());
     this._text = document.createElement('span');
-    item.node.append(this._text);
+    node.replaceChildren(this._text);
     // beside it, not in it: nobody reads out what changes inside of a button
     this._live = document.createElement('div');
     this._live.className = 'madang-Live';
     this._live.setAttribute('aria-live', 'polite');
     document.body.append(this._live);
-    return item;
   }
 
   _tick(mayLook = true) {
@@ -108,13 +130,12 @@ export class Indicator {
       this._text.textContent = this._say.lost;
     } else {
       const stand = standing(found, this._now);
+      this._stand = stand;
       this._show(found, stand);
       this._notify(found, stand);
       this._panel?.(found, stand);
     }
-    const pause = this._told === null ? SELDOM : OFTEN;
-    // a server without a slice has nothing that could change
-    if (mayLook && (!found || found.slice) && Date.now() / 1000 - this._asked >= pause) {
+    if (mayLook && Date.now() / 1000 - this._asked >= pause(this._stand, this._misses)) {
       this._look();
     }
   }
@@ -126,14 +147,14 @@ export class Indicator {
     this._set(this._text, 'textContent', line(found, stand, now, say, language));
     // in a live region every second would be read out
     this._set(this._live, 'textContent', stand.kind === 'notice' ? aloud : '');
-    const label = stand.kind === 'cpu' ? aloud : `${say.slice}: ${aloud}`;
+    const label = found.slice ? `${say.slice}: ${aloud}` : aloud;
     if (node.getAttribute('aria-label') !== label) {
       node.setAttribute('aria-label', label);
     }
     const details = [label, found.text, found.uuid, found.refused, found.away && say.away];
     this._set(node, 'title', [...new Set(details)].filter(Boolean).join('\n'));
     node.dataset.kind = stand.kind;
-    node.disabled = !found.slice;
+    node.disabled = !found.slice && !found.gone;
     node.classList.toggle('madang-mod-last', stand.kind === 'notice' && mark(stand.left) === 1);
   }
 
@@ -149,11 +170,17 @@ export class Indicator {
   _notify(found, stand) {
     const {Notification} = this._lab.apputils;
     const {_say: say, _now: now, _language: language} = this;
+    const end = ended(found, stand, now, say);
+    if (end) {
+      this._tellEnd(found, end);
+      return;
+    }
     if (stand.kind !== 'notice') {
       if (this._told !== null) {
+        const asked = this._told !== 'end';
         this._hush();
         this._told = null;
-        if (stand.kind === 'promised' || stand.kind === 'free') {
+        if (asked && (stand.kind === 'promised' || stand.kind === 'free')) {
           Notification.info(fill(say.spared, {slice: found.slice}), {autoClose: 10000});
         }
       }
@@ -165,13 +192,32 @@ export class Indicator {
     }
     this._told = passed;
     this._hush();
-    this._note = Notification.warning(noticed(found, stand, now, say, language), {
+    const more = {label: say.extend, displayType: 'default', callback: () => this._extend()};
+    this._note = Notification.warning(noticed(found, now, say, language), {
       autoClose: false,
       actions: [
-        {label: say.extend, displayType: 'default', callback: () => this._extend()},
+        ...(extendable(found) ? [more] : []),
         {label: say.giveback, displayType: 'warn', callback: () => this._giveBack()},
       ],
     });
+  }
+
+  // Once: what the service says of the end, or that the hub's page of the server knows why.
+  _tellEnd(found, text) {
+    if (this._told === 'end' || this._leaving) {
+      return;
+    }
+    this._told = 'end';
+    this._hush();
+    this._note = this._lab.apputils.Notification.error(text, {
+      autoClose: false,
+      actions: found.gone ? [{label: this._say.why, callback: () => this._why()}] : [],
+    });
+  }
+
+  // In a tab of its own: what could not be saved can still be read in this one.
+  _why() {
+    window.open(this._app.serviceManager.serverSettings.baseUrl, '_blank');
   }
 
   _hush() {
@@ -184,7 +230,7 @@ export class Indicator {
   // ---- the panel ----------------------------------------------------------
 
   async _open() {
-    if (!this._found || !this._found.slice || this._panel) {
+    if (!this._found || this._panel) {
       return;
     }
     this._look();
@@ -202,9 +248,11 @@ export class Indicator {
       body: new Widget({node: list}),
       buttons: [
         Dialog.cancelButton({label: say.close}),
+        ...(this._found.gone ? [Dialog.okButton({label: say.why, actions: ['why']})] : []),
         ...(over ? [] : [
           Dialog.warnButton({label: say.giveback, actions: ['give-back']}),
-          Dialog.okButton({label: say.extend, actions: ['extend']}),
+          ...(extendable(this._found)
+            ? [Dialog.okButton({label: say.extend, actions: ['extend']})] : []),
         ]),
       ],
       defaultButton: 0,
@@ -214,6 +262,8 @@ export class Indicator {
       this._extend();
     } else if (result.button.actions.includes('give-back')) {
       this._giveBack();
+    } else if (result.button.actions.includes('why')) {
+      this._why();
     }
   }
 
@@ -252,48 +302,17 @@ export class Indicator {
       return;
     }
     const {state} = answer.body;
-    await this._look();
+    this._learn({...this._found, away: false, ...answer.body});
+    this._tick(false);
     const time = clock(state.promised || state.until, this._now, this._language);
     const text = fill(this._say.extended, {time});
     this._lab.apputils.Notification.success(text, {autoClose: 10000});
   }
 
   async _giveBack() {
-    const {Dialog, showDialog} = this._lab.apputils;
-    const say = this._say;
-    const ask = (title, body, yes) =>
-      showDialog({
-        title,
-        body,
-        buttons: [Dialog.cancelButton({label: say.stay}), Dialog.warnButton({label: yes})],
-        defaultButton: 0,
-      }).then(result => result.button.accept);
-    if (!(await ask(say.ask, say['ask.body'], say.giveback))) {
-      return;
+    if (await agreed(this._lab.apputils, this._say, this._app, this._documents)) {
+      await this._leave();
     }
-    const unsaved = await this._saveAll();
-    if (unsaved.length) {
-      const body = fill(say['unsaved.body'], {names: unsaved.join(', ')});
-      if (!(await ask(say.unsaved, body, say['unsaved.go']))) {
-        return;
-      }
-    }
-    await this._leave();
-  }
-
-  // Paths of what is still not saved. Not docmanager:save-all where there is a choice: it writes
-  // also what has not changed, and shows an error for each document that is only read.
-  async _saveAll() {
-    if (!this._documents) {
-      await this._app.commands.execute('docmanager:save-all');
-      return [];
-    }
-    const areas = ['main', 'down', 'left', 'right'];
-    const open = areas.flatMap(area => [...this._app.shell.widgets(area)]);
-    const contexts = new Set(open.map(widget => this._documents.contextForWidget(widget)));
-    const dirty = () => [...contexts].filter(context => context?.model.dirty);
-    await Promise.allSettled(dirty().map(context => context.save()));
-    return dirty().map(context => context.path);
   }
 
   async _leave() {

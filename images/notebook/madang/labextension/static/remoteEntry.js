@@ -10,6 +10,7 @@
   'use strict';
 
   const NAME = '@madang/lab';
+  const AGAIN = 5000; // ms until what could not be loaded is asked for again; longer each time
   const HERE = document.currentScript.src;
   let shared = null;
 
@@ -32,41 +33,121 @@
     widgets: await library('@lumino/widgets'),
   });
 
-  const style = () => {
+  const sleep = ms => new Promise(done => setTimeout(done, ms));
+
+  const style = file => {
     const link = document.createElement('link');
     link.rel = 'stylesheet';
-    link.href = beside('madang.css');
+    link.href = beside(file);
     document.head.append(link);
   };
 
-  const activate = async (app, statusBar, documents) => {
-    style();
-    const {Indicator} = await import(beside('indicator.js'));
-    const words = await (await fetch(beside('words.json'))).json();
-    const indicator = new Indicator(await libraries(), app, documents, words);
-    if (statusBar) {
-      const {item} = indicator;
-      statusBar.registerStatusItem(`${NAME}:slice`, {item, align: 'left', rank: 0});
+  // The place in the status bar, which is there before anything that may fail to load.
+  const place = Widget => {
+    const item = new Widget({node: document.createElement('button')});
+    item.id = 'madang-slice';
+    item.node.type = 'button';
+    item.node.disabled = true;
+    item.node.textContent = 'Madang …';
+    // Lab's own class: colour, hover and size follow the theme
+    item.addClass('jp-StatusBar-TextItem');
+    item.addClass('madang-Indicator');
+    return item;
+  };
+
+  const load = async attempt => {
+    // a browser may give a module that failed once as failed for ever, but not by another name
+    const {Indicator} = await import(beside(`indicator.js${attempt ? `?${attempt}` : ''}`));
+    const answer = await fetch(beside('words.json'));
+    if (!answer.ok) {
+      throw new Error(`${NAME}: words.json: ${answer.status}`);
     }
-    // After restored: by then Lab has set the language of the document. Not
-    // awaited: Lab is restored only when every plugin has activated.
-    app.restored.then(() => indicator.start());
+    return {Indicator, words: await answer.json(), lab: await libraries()};
+  };
+
+  // Not awaited by Lab, which is restored only when every plugin has activated; after that it has
+  // set the language of the document.
+  const begin = async (app, documents, item) => {
+    await app.restored;
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        const {Indicator, words, lab} = await load(attempt);
+        new Indicator(lab, app, documents, words, item).start();
+        return;
+      } catch (error) {
+        console.warn(error);
+        await sleep(AGAIN * (attempt + 1));
+      }
+    }
+  };
+
+  const activate = Widget => (app, statusBar, documents) => {
+    style('madang.css');
+    const item = place(Widget);
+    statusBar?.registerStatusItem(`${NAME}:slice`, {item, align: 'left', rank: 0});
+    begin(app, documents, item);
+  };
+
+  // In place of the scheduler's own button in a notebook (settings/overrides.json), which takes
+  // whichever file is selected in the file browser.
+  const createFromNotebook = (commands, notebooks) => {
+    const theirs = 'scheduling:create-from-notebook';
+    commands.addCommand('madang:create-job', {
+      label: () => commands.label(theirs),
+      icon: () => commands.icon(theirs),
+      execute: async () => {
+        const path = notebooks?.currentWidget?.context.path;
+        if (path) {
+          await commands.execute('filebrowser:go-to-path', {path});
+          await commands.execute(theirs);
+        }
+      },
+    });
+  };
+
+  // Our part of the form of a job, loaded when the form is opened; null where Lab has no form.
+  const jobs = async () => {
+    if (!shared['@jupyterlab/scheduler']) {
+      return null;
+    }
+    const scheduler = await library('@jupyterlab/scheduler');
+    const {INotebookTracker} = await library('@jupyterlab/notebook');
+    const react = await library('react');
+    const open = async app => {
+      style('jobs.css');
+      const {Jobs} = await import(beside('jobs.js'));
+      const words = await (await fetch(beside('jobs.json'))).json();
+      return {default: new Jobs({...await libraries(), scheduler, react}, app, words).component};
+    };
+    return {
+      id: `${NAME}:jobs`,
+      description: 'What the form of a job asks and shows of a run or a schedule of Madang.',
+      autoStart: true,
+      provides: scheduler.Scheduler.IAdvancedOptions,
+      optional: [INotebookTracker],
+      activate: (app, notebooks) => {
+        createFromNotebook(app.commands, notebooks);
+        const Options = react.lazy(() => open(app));
+        const {createElement: make, Suspense} = react;
+        return props => make(Suspense, {fallback: null}, make(Options, props));
+      },
+    };
   };
 
   const extension = async () => {
+    const {Widget} = await library('@lumino/widgets');
     const {IStatusBar} = await library('@jupyterlab/statusbar');
     const {IDocumentManager} = await library('@jupyterlab/docmanager');
-    return {
-      __esModule: true,
-      default: {
-        id: `${NAME}:slice`,
-        description: 'Shows the slice of this server, until when, and gives it back.',
-        autoStart: true,
-        // Optional: simple mode and other front ends have no status bar.
-        optional: [IStatusBar, IDocumentManager],
-        activate,
-      },
+    const slice = {
+      id: `${NAME}:slice`,
+      description: 'Shows the slice of this server, until when, and gives it back.',
+      autoStart: true,
+      // Optional: simple mode and other front ends have no status bar.
+      optional: [IStatusBar, IDocumentManager],
+      activate: activate(Widget),
     };
+    const ofJobs = await jobs().catch(console.warn);
+    return {__esModule: true, default: ofJobs ? [slice, ofJobs] : slice};
   };
 
   window._JUPYTERLAB = window._JUPYTERLAB || {};

@@ -28,6 +28,9 @@ export const countdown = left => {
 // kind: cpu, unknown, over, notice, promised, free; `left`: seconds of a running notice.
 export const standing = (found, now) => {
   const state = found.state;
+  if (found.gone) {
+    return {kind: 'over', left: null};
+  }
   if (!found.slice) {
     return {kind: 'cpu', left: null};
   }
@@ -79,7 +82,7 @@ export const spoken = (found, stand, now, say, language) =>
 export const rows = (found, stand, now, say, language) => {
   const at = iso => clock(iso, now, language);
   const state = found.state || {};
-  const made = [[say['row.slice'], found.text]];
+  const made = found.text ? [[say['row.slice'], found.text]] : [];
   if (stand.kind === 'notice') {
     const why = say[`why.${state.notice}`] || '';
     made.push([say['row.notice'], `${at(state.leave_by)} (${countdown(stand.left)}). ${why}`]);
@@ -88,8 +91,10 @@ export const rows = (found, stand, now, say, language) => {
   } else if (stand.kind === 'free') {
     made.push([say['row.promised'], say['row.nopromise']]);
   }
-  if (stand.kind === 'over' && state.cause) {
-    made.push([say['row.cause'], state.cause]);
+  if (stand.kind === 'over' && (state.reason || state.cause)) {
+    made.push([say['row.cause'], state.reason || state.cause]);
+  } else if (found.gone) {
+    made.push(['', ended(found, stand, now, say)]);
   }
   if (state.until && ['promised', 'free'].includes(stand.kind)) {
     made.push([say['row.until'], at(state.until)]);
@@ -100,16 +105,52 @@ export const rows = (found, stand, now, say, language) => {
       : say['row.waiting.none'];
     made.push([say['row.waiting'], text]);
   }
+  if (stand.kind !== 'over' && !extendable(found) && state.no_extend) {
+    made.push([say['row.noextend'], state.no_extend]);
+  }
   return made;
 };
+
+// Where nobody said that it cannot be, it is offered: the service knows best.
+export const extendable = found => found.state?.can_extend !== false;
 
 // Which mark a notice has passed: its beginning, five minutes, one minute. Told once each.
 export const mark = left => (left <= MINUTE ? 1 : left <= 5 * MINUTE ? 5 : 0);
 
-export const noticed = (found, stand, now, say, language) =>
+// With the time of day: a notification stands there as it was, and each change is read out.
+export const noticed = (found, now, say, language) =>
   fill(say.notice, {
     slice: found.slice,
-    left: countdown(stand.left),
     time: clock(found.state.leave_by, now, language),
     why: say[`why.${found.state.notice}`] || '',
   });
+
+// Whether an answer is none of the server's: the hub's, or the proxy's, where it was.
+export const missing = ({status, body}) =>
+  [424, 503].includes(status) && body.reason !== 'away';
+
+// So many in a row are an end. A proxy may fail once; after a notice the end was to be expected.
+export const isGone = (misses, stand) =>
+  misses >= (['notice', 'over'].includes(stand?.kind) ? 1 : 2);
+
+// Seconds between two looks. Soon, where the time is over: a draining server still says why.
+export const pause = (stand, misses) => {
+  if (stand?.left === 0) {
+    return 2;
+  }
+  if (misses === 1) {
+    return 5;
+  }
+  return stand?.kind === 'notice' ? 10 : 30;
+};
+
+// What is said of an end: why, where that is known. Nothing is said of one's own giving back.
+export const ended = (found, stand, now, say) => {
+  const {reason, notice, leave_by: by} = found.state || {};
+  if (stand.kind === 'over' && reason) {
+    return reason;
+  }
+  // a notice that ran out was the reason
+  const why = by && seconds(by) <= now ? say[`why.${notice}`] : '';
+  return found.gone ? [say.gone, why].filter(Boolean).join(' ') : '';
+};

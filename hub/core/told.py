@@ -1,0 +1,109 @@
+"""What a run tells of itself, in its log and in its run.json: for showing, never for deciding.
+
+The student's own code prints into the same log, and can write whatever it likes into run.json.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hub.core.notebook import Json
+
+_CELL = re.compile(r"^madang: cell (\d{1,6})/(\d{1,6})\s*$", re.MULTILINE)
+_STEP = re.compile(r"^madang: progress (\d{1,9})/(\d{1,9})\s*$", re.MULTILINE)
+_SAID = re.compile(r"^madang: (?!cell |progress )[a-z-]+ ?(.*)$", re.MULTILINE)
+_NAME_MOST, _METRICS_MOST = 64, 100
+_VALUE_MOST = 2000  # characters of one value as JSON: a list of losses, not a data set
+_ERROR_MOST = 2000  # characters of an error's text
+_MIB_MOST = 2**31
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is kept of a run.json beside the file: what lists and pages show at once."""
+
+    metrics: Mapping[str, Json] = field(default_factory=dict)
+    error: Mapping[str, Json] | None = None
+    memory_peak_mib: int | None = None
+    gpu_memory_peak_mib: int | None = None
+
+
+def progress_of(text: str) -> tuple[int, int, str]:
+    """(cell begun last, cells, last word of the runner) out of a run's log; zeros before the first.
+
+    The student's own code prints into the same log: this is for showing, never for deciding.
+    """
+    said = _SAID.findall(text)
+    return (*_last(_CELL, text), said[-1].strip()[:500] if said else "")
+
+
+def steps_of(text: str) -> tuple[int, int]:
+    """(steps done, steps) of what the notebook counts itself; zeros before it has said any."""
+    return _last(_STEP, text)
+
+
+def _last(pattern: re.Pattern[str], text: str) -> tuple[int, int]:
+    found = pattern.findall(text)
+    return (int(found[-1][0]), int(found[-1][1])) if found else (0, 0)
+
+
+def record_of(text: bytes | None) -> Mapping[str, Any]:
+    """A run.json as JSON; empty where it is none."""
+    try:
+        found = json.loads(text or b"")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def told(record: Mapping[str, Any]) -> Told:
+    """What a run.json says, as far as it can be believed to be small and well formed."""
+    resources = record.get("resources")
+    resources = resources if isinstance(resources, dict) else {}
+    return Told(
+        _metrics(record.get("metrics")), _error(record.get("error")),
+        _mib(resources.get("peak_rss_mib")), _mib(resources.get("gpu_memory_peak_mib")),
+    )
+
+
+def _metrics(found: object) -> dict[str, Json]:
+    if not isinstance(found, dict):
+        return {}
+    named = ((str(k)[:_NAME_MOST], _json(x)) for k, x in found.items())
+    small = {k: x for k, x in named if len(json.dumps(x)) <= _VALUE_MOST}
+    return dict(list(small.items())[:_METRICS_MOST])
+
+
+def _error(found: object) -> dict[str, Json] | None:
+    if not isinstance(found, dict):
+        return None
+    cell = found.get("cell")
+    kept: dict[str, Json] = {
+        k: str(found[k])[-_ERROR_MOST:] for k in ("ename", "evalue", "id")
+        if found.get(k) is not None
+    }
+    lines = found.get("lines")
+    kept["lines"] = [
+        str(x)[:_ERROR_MOST] for x in lines[-20:]
+    ] if isinstance(lines, list) else []
+    return {"cell": cell if isinstance(cell, int) else None, **kept}
+
+
+def _json(value: object) -> Json:
+    """The value as strict JSON: NaN and infinity are none."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, list):
+        return [_json(x) for x in value]
+    if isinstance(value, dict):
+        return {str(k): _json(x) for k, x in value.items()}
+    return value if isinstance(value, str | int | float | bool) else None
+
+
+def _mib(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if 0 <= value < _MIB_MOST else None
