@@ -31,13 +31,14 @@ RUN_ENDS = (
 )
 # what can be counted while hub and service run; a reason that is missing here is a red test
 REASONS = (
-    "at-limit", "bad-request", "busy", "cpu-offer", "database", "disk-full", "docker", "ended",
-    "exited", "firewall", "geometry", "group", "group-ended", "home", "hub", "image",
-    "image-missing", "lease-lost", "network", "no-choice", "no-gpu", "no-hook", "no-room",
-    "not-a-notebook", "not-allowed", "not-found", "not-held", "not-logged-in", "old-docker",
-    "options", "parameters-too-large", "path", "pin-refused", "profile-not-here", "quota",
-    "reservation", "reservation-conflict", "reserved", "roster", "slice-gone", "slice-in-use",
-    "somebody-waits", "stop", "timeout", "too-large", "too-many-runs", "too-many-streams",
+    "after", "at", "at-limit", "bad-request", "busy", "cpu-offer", "database", "disk-full",
+    "docker", "ended", "exited", "firewall", "geometry", "group", "group-ended", "home", "hub",
+    "image", "image-missing", "lease-lost", "network", "no-choice", "no-gpu", "no-hook",
+    "no-reason", "no-room", "not-a-notebook", "not-allowed", "not-found", "not-held",
+    "not-logged-in", "old-docker", "options", "parameters-too-large", "path", "pin-refused",
+    "profile-not-here", "quota", "reservation", "reservation-conflict", "reserved", "retries",
+    "roster", "schedule", "schedules-file", "slice-gone", "slice-in-use", "snapshot",
+    "somebody-waits", "stop", "sweep", "timeout", "too-large", "too-many-runs", "too-many-streams",
     "unavailable", "unknown-gpu", "unknown-model", "unknown-parameter", "unknown-profile",
     "waited-too-long",
 )
@@ -60,6 +61,10 @@ GRANTS = Counter(
     ("group", "kind", "reserved"),
 )
 RUNS = _counter("madang_runs_ended", "Runs that ended, by the stage they ended in.", stage=RUN_ENDS)
+OCCURRENCES = _counter(
+    "madang_occurrences", "Slots of schedules that had their turn, by what became of them.",
+    outcome=("run", "skipped", "missed", "refused"),
+)
 TOLD = Counter("madang_operator_messages", "Things that only the operator can mend; see the log.")
 UNKNOWN = _counter(
     "madang_unknown_answers", "Looks at the machine that gave no usable answer, by what was asked.",
@@ -101,7 +106,7 @@ TICK = Histogram(
 TICKS = Counter("madang_ticks", "Ticks begun.")
 TICK_FAILURES = _counter(
     "madang_tick_failures", "Ticks in which an error ended a part, by the part.",
-    part=("leases", "runs", "resume"),
+    part=("leases", "schedules-file", "schedules", "runs", "resume"),
 )
 LAST_TICK = Gauge(
     "madang_last_tick_timestamp_seconds", "When the last whole tick ended, Unix time; 0 for never."
@@ -112,8 +117,8 @@ for _kind in KINDS:
     START.labels(_kind)
 
 _MADE = (
-    REFUSALS, GRANTS, WAIT, HELD, ETA, ETA_ERROR, NOTICES, EXTENSIONS, RECLAIMS, RUNS, TOLD,
-    UNKNOWN, START, TICK, TICKS, TICK_FAILURES, LAST_TICK, STREAMS,
+    REFUSALS, GRANTS, WAIT, HELD, ETA, ETA_ERROR, NOTICES, EXTENSIONS, RECLAIMS, RUNS,
+    OCCURRENCES, TOLD, UNKNOWN, START, TICK, TICKS, TICK_FAILURES, LAST_TICK, STREAMS,
 )
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 
 from hub.core.reserving import Wanted
 from hub.errors import NotAllowed
-from hub.face.api import ERRORS, Id, Plain, Use, operators_only, text_answer, withheld
+from hub.face.api import ERRORS, Id, Plain, Use, Zoned, operators_only, text_answer, withheld
 from hub.face.caller import Caller
 from hub.face.login import ApiCaller, api_caller
 from hub.face.views_desk import (
@@ -27,7 +27,7 @@ from hub.face.views_desk import (
     window_out,
 )
 
-router = APIRouter(prefix="/api", responses={
+router = APIRouter(prefix="/api", route_class=Zoned, responses={
     **ERRORS, 409: {**ERRORS[400], "description": "Others stand in the way."},
 })
 Name = Annotated[Plain, Field(max_length=64)]
@@ -61,10 +61,12 @@ class GroupIn(BaseModel, extra="forbid"):
     """What to change; what is left out stays. Null, "" or "none": no limit, no end."""
 
     weight: Setting = Field(None, description="Above 0, at most 1000.")
-    quota: Setting = Field(None, description="The group's slice-hours a week: 40, 40h, none.")
-    user_quota: Setting = Field(None, description="Each member's slice-hours a week.")
+    quota: Setting = Field(
+        None, description="The group's slice-hours a week, above 0: 40, 40h, none."
+    )
+    user_quota: Setting = Field(None, description="Each member's slice-hours a week, above 0.")
     ends: Annotated[Plain, Field(max_length=64)] | None = Field(
-        None, description="The last day on which it may ask, 2026-12-18."
+        None, description="The last day on which it may ask, not yet over: 2026-12-18."
     )
 
 
@@ -127,11 +129,16 @@ def groups(caller: ApiCaller, use: Use) -> list[GroupOut]:
 
 
 @router.put("/groups/{name}")
-def set_group(name: GroupName, wanted: GroupIn, caller: ApiCaller, use: Use) -> GroupOut:
+def set_group(
+    name: GroupName, wanted: GroupIn, caller: ApiCaller, use: Use, *,
+    create: Annotated[bool, Query(
+        description="Make the group where neither the roster nor the settings know it."
+    )] = False,
+) -> GroupOut:
     """Change a group's settings, or make a group before the roster names it."""
     operators_only(caller)
     changes = wanted.model_dump(include=wanted.model_fields_set)
-    return group_out(use.desk.set_group(name, changes, caller.name), caller)
+    return group_out(use.desk.set_group(name, changes, caller.name, create=create), caller)
 
 
 @router.delete("/groups/{name}")

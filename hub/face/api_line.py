@@ -10,8 +10,8 @@ from pydantic import AwareDatetime, BaseModel, Field
 from hub.batch import Batch
 from hub.broker import Broker
 from hub.core.lease import Kind, Lease, Stage, State
-from hub.errors import NotAllowed, NotFound
-from hub.face.api import ERRORS, Id, Language, Plain, Use, operators_only
+from hub.errors import BadInput, NotAllowed, NotFound
+from hub.face.api import ERRORS, Id, Language, Plain, Use, Zoned, operators_only
 from hub.face.caller import Caller
 from hub.face.login import ApiCaller
 from hub.face.views_line import (
@@ -26,7 +26,7 @@ from hub.face.views_line import (
     slices_of,
 )
 
-router = APIRouter(prefix="/api", responses=ERRORS)
+router = APIRouter(prefix="/api", responses=ERRORS, route_class=Zoned)
 Reason = Annotated[Plain, Field(max_length=200)]
 
 
@@ -133,7 +133,9 @@ def lease(id: Id, caller: ApiCaller, use: Use, language: Language) -> LeaseOut:
 @router.delete("/leases/{id}")
 def end_lease(
     id: Id, caller: ApiCaller, use: Use, language: Language,
-    reason: Annotated[Reason, Query(description="What its holder reads.")] = "",
+    reason: Annotated[Reason, Query(description=(
+        "What its holder reads; cannot be left out where that is somebody else."
+    ))] = "",
 ) -> LeaseOut:
     """End a lease, or leave the line. The slice is free when it was seen to be clean.
 
@@ -141,8 +143,13 @@ def end_lease(
     """
     found = _known_lease(id, caller, use.broker)
     by, reason = _by(caller, found.request.user), reason.strip()
+    if not reason and not caller.owns(found.request.user):
+        raise BadInput(
+            "Say why: {user} reads it. On the command line: madang lease end {id} --reason …",
+            reason="no-reason", user=found.request.user, id=found.id,
+        )
     if _runs_still(found, use.batch):
-        use.batch.cancel(found.request.name, f"{by}: {reason}" if reason else by)
+        use.batch.cancel(found.request.name, by, reason)
     else:
         use.broker.end(id, by, reason)
     return _shown(id, caller, use.broker, language)

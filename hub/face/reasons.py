@@ -1,13 +1,19 @@
-"""Why somebody waits and until when, and why a slice was taken back: in sentences."""
+"""Why somebody waits and until when, why a slice was taken back, how a run ended: in sentences."""
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 
+from hub.core import schedules
 from hub.core.forecast import Place, Wait
-from hub.core.hours import local_of, zone_of
+from hub.core.giving import CAUSES
+from hub.core.hours import zone_of
 from hub.core.lease import Lease, Why
+from hub.core.runs import MESSAGES, Run
 from hub.errors import Text
+from hub.face import words
 
 Clock = Callable[[datetime], str]
 _STEP = 300  # seconds: a range is said in these, because one that moves each minute is no news
@@ -16,13 +22,16 @@ _BY = "ended by "  # how the cause of a lease begins that a person has ended
 
 
 def clock(zone: str, now: datetime) -> Clock:
-    """How a moment is said: 14:20, or with the date where it is on another day, local in `zone`."""
+    """How a moment is said, local in `zone`: 14:20 KST, with the date where it is on another day.
+
+    With the zone, because whoever reads it in a terminal may have another clock beside it.
+    """
     where = zone_of(zone)
-    today = local_of(now, where).date()
+    today = now.astimezone(where).date()
 
     def say(at: datetime) -> str:
-        local = local_of(at, where)
-        return f"{local:%H:%M}" if local.date() == today else f"{local:%Y-%m-%d %H:%M}"
+        local = at.astimezone(where)
+        return f"{local:%H:%M %Z}" if local.date() == today else f"{local:%Y-%m-%d %H:%M %Z}"
 
     return say
 
@@ -73,6 +82,11 @@ def _cause(place: Place, say: Clock) -> Text:
         return Text(
             "The quota of this week is used up; the new week begins {time}.",
             time=say(place.opens),
+        )
+    if place.wait is Wait.SHORT and place.opens:
+        return Text(
+            "A {profile} is free until {time} only, and this run took longer before.",
+            profile=place.profile, time=say(place.opens),
         )
     if place.wait is Wait.RESERVED and place.opens:
         return Text(
@@ -158,3 +172,37 @@ def _by_hand(by: str, reason: str) -> Text:
             "It was ended by {who}: {reason}. Your files are safe.", who=who, reason=reason
         )
     return Text("It was ended by {who}. Your files are safe.", who=who)
+
+
+# ---- what became of a run ------------------------------------------------------------------------
+
+# all that a run's message may be made of; the longer before what it begins with
+_TOLD = (
+    *MESSAGES, *schedules.MESSAGES, "ended by {by}: {reason}", "ended by {by}", *CAUSES.values(),
+    "its container never started", "its container exited", "its container is gone",
+    "its run is over", "the operator",
+)
+_PLACE = re.compile(r"\\\{(\w+)\\\}")
+_PATTERNS = [(x, re.compile(_PLACE.sub(r"(?P<\1>.+?)", re.escape(x)))) for x in _TOLD]
+
+
+def said(run: Run, language: str) -> Run:
+    """The run as its reader is told of it. What the runner said stays as it is."""
+    found = told(run.message, language)
+    return run if found == run.message else replace(run, message=found)
+
+
+def told(message: str, language: str) -> str:
+    """A message that is kept in English, in its reader's language, where it is one of ours."""
+    found = _found(message)
+    return message if found is None else words.text(language, found)
+
+
+@lru_cache(4096)
+def _found(message: str) -> Text | None:
+    """The text that a message was made of: a run keeps it in English, filled."""
+    for template, pattern in _PATTERNS:
+        found = pattern.fullmatch(message)
+        if found:
+            return Text(template, **{k: _found(x) or x for k, x in found.groupdict().items()})
+    return None

@@ -1,7 +1,8 @@
 """Reservations and groups over HTTP: who may do what, and what cannot be."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -9,10 +10,13 @@ import httpx
 import pytest
 
 from hub.core.roster import parse
+from hub.core.rules import Group
 from tests.face.asking import BOSS, ask, call, get, put
 from tests.face.running import Running, empty_after, error, running
 
 SEOUL = ZoneInfo("Asia/Seoul")
+LATER = f"{datetime.now(SEOUL).year + 1}-02-28"
+BOTH = "name,group,role\nana,ml,student\nana,vision,student\noperator,staff,operator\n"
 WEEKLY = {
     "group": "ml", "profile": "1g.5gb", "count": 2, "days": ["mon", "수"], "start": "10:00",
     "end": "12:00", "note": "practice",
@@ -173,11 +177,12 @@ def test_groups_are_those_of_the_roster_and_those_with_settings(service: Running
         "members": 3, "instructors": 1, "instructor_names": None,
         "share": pytest.approx(1 / 3, abs=1e-4), "use": 0.0, "week_used": 0.0,
     }
-    made = put(service, "인공지능-2025", weight=3, quota="40h", user_quota=8.5, ends="2027-02-28")
+    made = call(service, BOSS, "PUT", "groups/인공지능-2025?create=true", json={
+        "weight": 3, "quota": "40h", "user_quota": 8.5, "ends": LATER})
     assert made.status_code == 200, made.text
     assert made.json() | {"share": 0} == {
         "name": "인공지능-2025", "weight": 3.0, "quota": 40.0, "user_quota": 8.5,
-        "ends": "2027-02-28", "members": 0, "instructors": 0, "instructor_names": [],
+        "ends": LATER, "members": 0, "instructors": 0, "instructor_names": [],
         "share": 0, "use": 0.0, "week_used": 0.0,
     }
     shown = {x["name"]: x for x in get(service, "t-host", "groups")}
@@ -186,7 +191,7 @@ def test_groups_are_those_of_the_roster_and_those_with_settings(service: Running
 
 
 def test_what_is_left_out_stays_and_null_is_no_limit(service: Running) -> None:
-    put(service, "ml", weight=2, quota=10, ends="2027-02-28")
+    put(service, "ml", weight=2, quota=10, ends=LATER)
     assert put(service, "ml", quota=None).json()["quota"] is None
     after = put(service, "ml", ends="none", user_quota="").json()
     assert (after["weight"], after["quota"], after["ends"]) == (2.0, None, None)
@@ -200,6 +205,7 @@ def test_what_is_left_out_stays_and_null_is_no_limit(service: Running) -> None:
     {"weight": "1e3"}, {"weight": ""}, {"quota": "40 days"}, {"quota": -1}, {"quota": "-1h"},
     {"quota": "1e9999"}, {"quota": 10**9}, {"user_quota": "forty"}, {"ends": "2026-02-30"},
     {"ends": "20260228"}, {"ends": "tomorrow"}, {"quota": 1, "weight": 0},
+    {"ends": "2020-01-01"}, {"quota": 0}, {"user_quota": "0h"},
 ])
 def test_settings_that_cannot_be(service: Running, changes: dict[str, Any]) -> None:
     error(put(service, "ml", **changes), 400, "group")
@@ -210,6 +216,15 @@ def test_settings_that_cannot_be(service: Running, changes: dict[str, Any]) -> N
 def test_every_wrong_setting_is_named(service: Running) -> None:
     said = error(put(service, "ml", weight=0, quota="x", ends="y"), 400, "group")
     assert all(x in said for x in ("weight '0", "quota 'x'", "last day 'y'"))
+
+
+def test_a_mistyped_group_is_refused_with_the_right_ones(service: Running) -> None:
+    said = error(put(service, "m1", weight=2), 404, "not-found")
+    assert all(x in said for x in ("'m1'", "ml, staff, vision", "--create"))
+    error(call(service, BOSS, "PUT", "groups/m1?create=0", json={"weight": 2}), 404, "not-found")
+    assert len(get(service, "t-ana", "groups")) == 3
+    assert call(service, BOSS, "PUT", "groups/m1?create=true", json={}).json()["weight"] == 1.0
+    assert put(service, "m1", weight=2).json()["weight"] == 2.0
 
 
 def test_numbers_that_json_has_not(service: Running) -> None:
@@ -249,7 +264,9 @@ def test_a_group_that_nobody_knows_cannot_be_removed(service: Running) -> None:
 
 
 def test_a_group_that_has_ended_asks_no_more(service: Running) -> None:
-    put(service, "ml", ends="2020-01-01")
+    with service.broker.edges.store.write() as unit:
+        ended = {"ml": Group("ml", ends=date(2020, 1, 1))}
+        unit.state = replace(unit.state, house=replace(unit.state.house, groups=ended))
     with service.client("t-ana") as http:
         answer = http.post("api/runs", json={
             "notebook_name": "n.ipynb", "profile": "1g.5gb", "notebook": {
@@ -257,7 +274,50 @@ def test_a_group_that_has_ended_asks_no_more(service: Running) -> None:
         })
     error(answer, 400, "group-ended")
     # who is in another group too asks in its name
-    roster = "name,group,role\nana,ml,student\nana,vision,student\noperator,staff,operator\n"
-    service.broker.set_members(parse(roster, "roster"))
+    service.broker.set_members(parse(BOTH, "roster"))
     lease = ask(service, "ana")
     assert service.broker.look(lease).lease.request.group == "vision"
+
+
+def test_a_run_asks_in_the_name_of_the_group_that_is_named(service: Running) -> None:
+    service.broker.set_members(parse(BOTH, "roster"))
+    ask(service, "operator", "3g.20gb")
+    for given, group in (({"group": "vision"}, "vision"), ({"group": "ml"}, "ml"), ({}, "ml")):
+        made = service.submit("t-ana", profile="3g.20gb", **given)
+        assert made.status_code == 201, made.text
+        run = made.json()
+        assert run["group"] == given.get("group", "")
+        assert service.broker.look(run["id"]).lease.request.group == group
+    said = error(service.submit("t-ana", group="staff"), 400, "group")
+    assert "ml, vision" in said
+    error(service.submit("t-ana", group="m\0l"), 422, "bad-request")
+    # whoever submits for somebody: it is that person's group that counts
+    error(service.submit(BOSS, user="ana", group="staff"), 400, "group")
+    assert service.submit(BOSS, user="ana", group="vision").status_code == 201
+
+
+@pytest.mark.parametrize("path", [
+    "slices", "line", "leases", "reservations", "groups", "usage", "usage?format=csv", "runs", "me",
+])
+def test_answers_name_the_time_zone_that_their_sentences_are_in(
+    service: Running, path: str
+) -> None:
+    answer = call(service, "t-ana", "GET", path)
+    assert (answer.status_code, answer.headers["Madang-Timezone"]) == (200, "Asia/Seoul")
+
+
+def test_what_became_of_a_run_is_told_in_the_readers_language(service: Running) -> None:
+    ask(service, "operator", "3g.20gb")
+    run = service.submit("t-ana", profile="3g.20gb").json()["id"]
+    korean = {"Accept-Language": "ko"}
+    said = "ana이(가) 취소했습니다"
+    with service.client("t-ana", **korean) as http:
+        assert http.delete(f"api/runs/{run}").json()["message"] == said
+        assert http.get(f"api/runs/{run}").json()["message"] == said
+        assert http.get("api/runs").json()[0]["message"] == said
+        assert said in http.get(f"api/runs/{run}/events").text  # one that has ended ends with it
+        with http.stream("GET", "api/events") as live:
+            assert live.headers["Madang-Timezone"] == "Asia/Seoul"
+            state = next(x for x in live.iter_lines() if x.startswith("data: {"))
+    assert said in state
+    assert get(service, "t-ana", f"runs/{run}")["message"] == "cancelled by ana"

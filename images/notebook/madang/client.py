@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from madang import clock
 from madang.messages import language, t
 
 _configured: dict[str, str] = {}
@@ -81,6 +82,7 @@ class Client:
             answer = self._http.request(method, f"{self._api}/{path}", **rest)
         except (httpx.HTTPError, httpx.InvalidURL) as e:
             raise self._away(e) from e
+        clock.use(answer.headers.get(clock.HEADER, ""))
         self._check(answer)
         return answer
 

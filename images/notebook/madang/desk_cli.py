@@ -8,9 +8,10 @@ from urllib.parse import quote
 import typer
 
 from madang.client import Client, Problem
+from madang.clock import span
 from madang.lease_cli import typed_id
 from madang.messages import t
-from madang.tables import Json, show, show_json, span
+from madang.tables import Json, show, show_json
 
 _RESERVE_HELP = """Reserve slices for a group: for hours of the week, or one span of time.
 
@@ -109,8 +110,10 @@ def _when(made: dict[str, Any]) -> str:
 
 
 def _next(made: dict[str, Any]) -> str:
-    """In this terminal's time zone."""
-    return span(made["next"]["begins"], made["next"]["ends"]) if made["next"] else "-"
+    """In the house's time zone, which need not be its own."""
+    if not made["next"]:  # what is over is not listed
+        return t("none: Madang does not know this time zone any more")
+    return span(made["next"]["begins"], made["next"]["ends"], named=True)
 
 
 # ---- groups -------------------------------------------------------------------------------------
@@ -136,19 +139,23 @@ def group_set(
     weight: Annotated[str | None, typer.Option(
         help="Its part against the others': above 0, at most 1000.")] = None,
     quota: Annotated[str | None, typer.Option(
-        help="Its slice-hours a week: 40, 40h, none.")] = None,
+        help="Its slice-hours a week, above 0: 40, 40h, none.")] = None,
     user_quota: Annotated[str | None, typer.Option(
-        help="Each member's slice-hours a week: 10, 10h, none.")] = None,
+        help="Each member's slice-hours a week, above 0: 10, 10h, none.")] = None,
     ends: Annotated[str | None, typer.Option(
         help="The last day on which it may ask: 2026-12-18, none.")] = None,
+    create: Annotated[bool, typer.Option(
+        "--create", help="Make the group, before the roster names it.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Change a group's settings, or make a group before the roster names it (operators)."""
+    """Change a group's settings, or with --create make a new one (operators)."""
     given = {"weight": weight, "quota": quota, "user_quota": user_quota, "ends": ends}
     changes = {k: x for k, x in given.items() if x is not None}
-    if not changes:
+    if not changes and not create:
         raise Problem(t("say what to change: --weight, --quota, --user-quota or --ends"))
-    made = Client().call("PUT", f"groups/{_in_address(name)}", json=changes)
+    made = Client().call(
+        "PUT", f"groups/{_in_address(name)}", params={"create": create}, json=changes
+    )
     if as_json:
         show_json(made)
     else:

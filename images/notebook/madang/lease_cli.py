@@ -6,8 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from madang.client import Client, Problem
+from madang.clock import moment, span
 from madang.messages import t
-from madang.tables import Json, moment, show, show_json, span
+from madang.tables import Json, show, show_json
 
 _OPEN = frozenset({"waiting", "granted", "running"})
 lease = typer.Typer(
@@ -67,7 +68,8 @@ def release(id: Id = "", as_json: Json = False) -> None:
 @lease.command("end")
 def end(
     id: Id = "",
-    reason: Annotated[str, typer.Option(help="What its holder reads.")] = "",
+    reason: Annotated[str, typer.Option(
+        help="What its holder reads; needed where that is somebody else.")] = "",
     as_json: Json = False,
 ) -> None:
     """End a lease (operators anybody's, instructors their students'), or leave the line."""

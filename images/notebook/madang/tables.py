@@ -4,13 +4,14 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from madang.clock import moment
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
@@ -32,7 +33,7 @@ def show(
         table.add_column(title, overflow="fold")
     for row in rows:
         # Text: a name like [red] is shown, not obeyed
-        table.add_row(*(Text(_cell(row.get(key))) for key in columns.values()))
+        table.add_row(*(Text(cell(row.get(key))) for key in columns.values()))
     Console(width=None if sys.stdout.isatty() else _WIDE, soft_wrap=False).print(table)
 
 
@@ -41,24 +42,8 @@ def show_json(value: object) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False))
 
 
-def moment(text: str) -> str:
-    """A moment of the service's as this terminal's clock shows it (the variable TZ says which)."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return text
-    return f"{at.astimezone() if at.tzinfo else at:%Y-%m-%d %H:%M}"
-
-
-def span(begins: str | None, ends: str | None) -> str:
-    """From one moment to another, the day said once where it is the same; "" without them."""
-    if not begins or not ends:
-        return ""
-    first, last = moment(begins), moment(ends)
-    return f"{first} - {last[11:] if last[:10] == first[:10] else last}"
-
-
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """A value as it stands in a table."""
     if value in (None, "", []):
         return "-"
     if isinstance(value, bool):
