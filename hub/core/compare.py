@@ -7,19 +7,18 @@ written by whoever wrote the notebook: every size here has a limit.
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
 from typing import Any
 
 from hub.core.notebook import sayable, text_of
-from hub.core.pictures import Picture, pictures_of
+from hub.core.pictures import Picture, Room, pictures_of
 
 _MOST_CELLS = 200  # that differ, and are told of
 _MOST_LINES = 1000  # of one source: beyond it, difflib takes seconds
 _CONTEXT = 2
 _LONGEST = 400  # characters of a line
-_MOST_PICTURES = 24  # of each side
 _PICTURE_BYTES = 6_000_000
 # papermill's own cells: where an error was, and what was injected
 _ERROR, _INJECTED = "papermill-error-cell-tag", "injected-parameters"
@@ -109,10 +108,11 @@ def compared(
     """
     old, new = cells_of(before), cells_of(after)
     pairs = _paired(old, new, alike)
-    changes = [x for x in _changes(old, new, pairs) if x.fate is not Fate.SAME or x.outputs]
+    every = _changes(old, new, pairs, Room(_PICTURE_BYTES))
+    changes = [x for x in every if x.fate is not Fate.SAME or x.outputs]
     counts = {fate: sum(x.fate is fate for x in changes) for fate in Fate}
     return Comparison(
-        cells=Room().fit(changes[:_MOST_CELLS]),
+        cells=tuple(changes[:_MOST_CELLS]),
         same=len(pairs) - counts[Fate.CHANGED], changed=counts[Fate.CHANGED],
         added=counts[Fate.ADDED], removed=counts[Fate.REMOVED],
         outputs=sum(x.outputs for x in changes), cut=len(changes) > _MOST_CELLS,
@@ -186,7 +186,7 @@ def _by_source(cell: Cell) -> object:
 
 
 def _changes(
-    old: Sequence[Cell], new: Sequence[Cell], pairs: Mapping[int, int]
+    old: Sequence[Cell], new: Sequence[Cell], pairs: Mapping[int, int], room: Room
 ) -> Iterator[CellChange]:
     """Every cell of both: the later run's, and behind each those removed after it."""
     places = {i: j for j, i in pairs.items()}
@@ -199,7 +199,7 @@ def _changes(
             behind[last].append(cell)
     yield from map(_removed, behind[-1])
     for j, cell in enumerate(new):
-        yield _kept(old[pairs[j]], cell) if j in pairs else _added(cell)
+        yield _kept(old[pairs[j]], cell, room) if j in pairs else _added(cell, room)
         yield from map(_removed, behind[j])
 
 
@@ -207,21 +207,20 @@ def _removed(cell: Cell) -> CellChange:
     return CellChange(Fate.REMOVED, cell.kind, cell.place, None, _all("-", cell.source))
 
 
-def _added(cell: Cell) -> CellChange:
-    pictures = tuple(x for _, x in pictures_of(cell.outputs))
+def _added(cell: Cell, room: Room) -> CellChange:
     return CellChange(
         Fate.ADDED, cell.kind, None, cell.place, _all("+", cell.source),
-        pictures=((), pictures),
+        pictures=((), room.look(pictures_of(cell.outputs))),
     )
 
 
-def _kept(old: Cell, new: Cell) -> CellChange:
+def _kept(old: Cell, new: Cell, room: Room) -> CellChange:
     same = old.source == new.source and old.kind == new.kind
     differ = _said(old) != _said(new)
     return CellChange(
         Fate.SAME if same else Fate.CHANGED, new.kind, old.place, new.place,
         () if same else tuple(_diff(old.source, new.source)), outputs=differ,
-        pictures=_pictures(old, new) if differ else ((), ()),
+        pictures=_pictures(old, new, room) if differ else ((), ()),
     )
 
 
@@ -233,12 +232,12 @@ def _said(cell: Cell) -> list[object]:
     ]
 
 
-def _pictures(old: Cell, new: Cell) -> tuple[tuple[Picture, ...], tuple[Picture, ...]]:
+def _pictures(
+    old: Cell, new: Cell, room: Room
+) -> tuple[tuple[Picture, ...], tuple[Picture, ...]]:
     """Before and after; none where all are the same."""
     first, second = list(pictures_of(old.outputs)), list(pictures_of(new.outputs))
-    if [text for text, _ in first] == [text for text, _ in second]:
-        return (), ()
-    return tuple(x for _, x in first), tuple(x for _, x in second)
+    return ((), ()) if first == second else (room.look(first), room.look(second))
 
 
 def _all(mark: str, source: str) -> tuple[Line, ...]:
@@ -265,30 +264,3 @@ def _diff(old: str, new: str) -> Iterator[Line]:
 
 def _short(line: str) -> str:
     return sayable(line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…")
-
-
-# ---- pictures: so many that a page stays a page --------------------------------------------------
-
-
-class Room:
-    """What is left of the bytes that the pictures of one page may have."""
-
-    def __init__(self, size: int = _PICTURE_BYTES) -> None:
-        self._left = size
-
-    def fit(self, changes: Sequence[CellChange]) -> tuple[CellChange, ...]:
-        """The changes with as many pictures as there is room for."""
-        return tuple(
-            replace(x, pictures=(self._some(x.pictures[0]), self._some(x.pictures[1])))
-            for x in changes
-        )
-
-    def _some(self, pictures: tuple[Picture, ...]) -> tuple[Picture, ...]:
-        return tuple(map(self.take, pictures[:_MOST_PICTURES]))
-
-    def take(self, picture: Picture) -> Picture:
-        """The picture, not to be shown where there is no room for it any more."""
-        if len(picture.uri) > self._left:
-            return replace(picture, uri="")
-        self._left -= len(picture.uri)
-        return picture

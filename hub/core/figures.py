@@ -39,7 +39,7 @@ def flat(recorded: Mapping[str, Json]) -> dict[str, float | str]:
     for name, value in _leaves(recorded, "", _DEEPEST):
         if len(found) == _MOST:
             break
-        found[sayable(name[:_LONGEST])] = value
+        found[_plain(name[:_LONGEST])] = value
     return found
 
 
@@ -87,8 +87,12 @@ def _short(value: Json) -> str:
     if isinstance(value, list):
         return f"[{len(value)}]"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    text = " ".join(sayable(text).split())
+    text = _plain(" ".join(text.split()))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _plain(text: str) -> str:
+    return "".join(x for x in sayable(text) if x.isprintable())
 
 
 def _figure(name: str, value: float | str | None, before: float | str | None) -> Figure:

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hub.core.compare import Room, cells_of
+from hub.core.compare import cells_of
 from hub.core.notebook import sayable
-from hub.core.pictures import Picture, pictures_of
+from hub.core.pictures import Picture, Room, pictures_of
 
 _PICTURES = 8  # the last ones: what a notebook comes to stands at its end
 _BYTES = 2_000_000
@@ -29,9 +29,8 @@ class Glance:
 def glance_of(notebook: Mapping[str, Any]) -> Glance:
     """What there is to see in a notebook, as it was parsed."""
     outputs = [x for cell in cells_of(notebook) for x in cell.outputs if isinstance(x, Mapping)]
-    room = Room(_BYTES)
-    found = [x for _, x in pictures_of(outputs)][-_PICTURES:]
-    return Glance(tuple(map(room.take, found)), _error(outputs))
+    found = list(pictures_of(outputs))[-_PICTURES:]
+    return Glance(Room(_BYTES).look(found), _error(outputs))
 
 
 def last_lines(text: str | Iterable[object], most: int = _LINES) -> tuple[str, ...]:

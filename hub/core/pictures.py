@@ -5,10 +5,11 @@ say what it is, and where neither the file nor what a browser makes of it is lar
 """
 
 import binascii
-import re
+import string
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from hub.core.notebook import text_of
@@ -16,7 +17,9 @@ from hub.core.notebook import text_of
 LARGEST = 600_000  # bytes of one picture
 _MOST_PIXELS = 25_000_000  # a small file may unfold into gigabytes of them
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
-_BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
+MOST = 24  # of one cell
+_LETTERS = (string.ascii_letters + string.digits + "+/").encode()
+_HEAD = 4 << 16  # base64 letters: the size of a JPEG may stand behind a preview
 # the frame headers of JPEG that tell the size; C4, C8 and CC are other things
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BARE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
@@ -37,8 +40,8 @@ class Picture:
     uri: str = ""
 
 
-def pictures_of(outputs: Iterable[Any]) -> Iterator[tuple[str, Picture]]:
-    """(its base64 text, the picture) of each output that has one; PNG rather than JPEG."""
+def pictures_of(outputs: Iterable[Any]) -> Iterator[tuple[str, str]]:
+    """(kind, base64 text) of each output that says it has a picture; PNG rather than JPEG."""
     for output in outputs:
         data = output.get("data") if isinstance(output, Mapping) else None
         if not isinstance(data, Mapping):
@@ -46,26 +49,63 @@ def pictures_of(outputs: Iterable[Any]) -> Iterator[tuple[str, Picture]]:
         for kind in KINDS:
             text = text_of(data.get(kind))
             if text:
-                yield text, picture(kind, text)
+                yield kind, text
                 break
 
 
 def picture(kind: str, text: str, *, largest: int = LARGEST) -> Picture:
     """The picture in a base64 text that an output says is of this kind; `largest` in bytes."""
     size = len(text) * 3 // 4
-    if size > largest:
+    if size > largest or not text.isascii():
         return Picture(kind, size)
-    plain = "".join(text.split())
-    if not _BASE64.fullmatch(plain):
+    plain = "".join(text.split()).encode()
+    if plain.translate(None, _LETTERS).strip(b"=") or plain.count(b"=") != _padding(plain):
         return Picture(kind, size)
     try:
-        data = b64decode(plain)
+        head = b64decode(plain[:_HEAD])
     except binascii.Error:
         return Picture(kind, size)
-    width, height = (_png if kind == "image/png" else _jpeg)(data)
+    width, height = (_png if kind == "image/png" else _jpeg)(head)
     shown = 0 < width * height <= _MOST_PIXELS
-    uri = f"data:{kind};base64,{plain}" if shown else ""
-    return Picture(kind, len(data), width, height, uri)
+    uri = f"data:{kind};base64,{plain.decode()}" if shown else ""
+    return Picture(kind, size, width, height, uri)
+
+
+def _padding(plain: bytes) -> int:
+    """How many signs that say nothing stand at the end, where they may stand."""
+    return len(plain) - len(plain.rstrip(b"="))
+
+
+class Room:
+    """What is left of the bytes that the pictures of one page may have.
+
+    Those for which there is none any more are not looked at: decoding hundreds takes its time.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def look(self, found: Iterable[tuple[str, str]]) -> tuple[Picture, ...]:
+        """The pictures of outputs, as far as there is room to show them."""
+        return tuple(self._one(kind, text) for kind, text in islice(found, MOST))
+
+    def take(self, pictures: Iterable[Picture]) -> tuple[Picture, ...]:
+        """The same for pictures that were looked at already."""
+        return tuple(
+            x if self._fits(len(x.uri)) else replace(x, uri="") for x in pictures
+        )
+
+    def _one(self, kind: str, text: str) -> Picture:
+        if len(text) > self._left:
+            return Picture(kind, len(text) * 3 // 4)
+        found = picture(kind, text)
+        self._left -= len(found.uri)
+        return found
+
+    def _fits(self, size: int) -> bool:
+        fits = size <= self._left
+        self._left -= size if fits else 0
+        return fits
 
 
 def _png(data: bytes) -> tuple[int, int]:

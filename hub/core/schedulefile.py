@@ -10,7 +10,7 @@ from typing import Any
 from hub.core.schedules import Plan
 from hub.errors import BadInput, Text
 
-_HEAD = re.compile(r"^\s*\[\[\s*schedule\s*\]\]", re.MULTILINE)
+_HEAD = re.compile(r"^[ \t]*\[\[[ \t]*schedule[ \t]*\]\]", re.MULTILINE)
 _KEY = re.compile(r"^\s*([A-Za-z_-]+)\s*(?:=|\.)")
 _NEEDED = ("name", "user", "notebook", "cron", "profile")
 _TEXTS = (*_NEEDED, "zone", "image", "cwd", "catch_up", "overlap", "group")
@@ -48,7 +48,7 @@ def entries(text: str, data: Mapping[str, Any], file: str) -> list[Entry]:
     """
     for key in data:
         if key != "schedule":
-            line = _line_of(text, re.compile(rf"^\s*\[*\s*{re.escape(key)}\b", re.MULTILINE))
+            line = _line_of(text, rf"^[ \t]*\[*[ \t]*{re.escape(key)}\b")
             raise problem(file, line, Text("unknown key {key}", key=repr(key)))
     found = data.get("schedule", [])
     if not isinstance(found, list) or not all(isinstance(x, dict) for x in found):
@@ -137,6 +137,6 @@ def _lines(text: str, head: int) -> dict[str, int]:
     return found
 
 
-def _line_of(text: str, pattern: re.Pattern[str]) -> int:
-    found = pattern.search(text)
+def _line_of(text: str, pattern: str) -> int:
+    found = re.search(pattern, text, re.MULTILINE)
     return text.count("\n", 0, found.start()) + 1 if found else 1

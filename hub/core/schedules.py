@@ -7,7 +7,7 @@ do and however often a service is killed: it is written together with its runs.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import MAXYEAR, MINYEAR, datetime, time, timedelta
 from enum import StrEnum
 
 from hub.core.hours import DAY, local_of, moment, zone_of
@@ -230,6 +230,8 @@ def _local(text: str) -> datetime | None:
     if not _MOMENT.fullmatch(text):
         return None
     try:
-        return datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError:
         return None
+    # the first and the last year have no day before and after them
+    return found if MINYEAR < found.year < MAXYEAR else None

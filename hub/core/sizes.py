@@ -37,6 +37,11 @@ def offers(state: State) -> tuple[Offer, ...]:
     )
 
 
+def known(profile: str) -> bool:
+    """Whether some card could be cut into this size."""
+    return any(p.name == profile for m in MODELS.values() for p in m.profiles)
+
+
 def check_profile(state: State, profile: str) -> None:
     """Refuse a size that no card here is cut into.
 
@@ -52,9 +57,8 @@ def check_profile(state: State, profile: str) -> None:
             "No GPU has been seen yet. Try again in a few seconds; if it stays so, tell the "
             "operator (`madang doctor`).", reason="no-gpu",
         )
-    known = any(p.name == profile for m in MODELS.values() for p in m.profiles)
     raise BadInput(
-        "No GPU here is cut into {profile}. Sizes here: {here}." if known
+        "No GPU here is cut into {profile}. Sizes here: {here}." if known(profile)
         else "There is no profile {profile}. Sizes here: {here}.",
         reason="unknown-profile", profile=profile, here=", ".join(here),
     )

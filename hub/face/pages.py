@@ -19,7 +19,8 @@ from hub.face.spoken import SPOKEN
 
 HERE = Path(__file__).parent
 router = APIRouter(include_in_schema=False)
-PAGES = frozenset({"", "docs", "oauth_callback"})  # below the prefix; all else answers JSON
+PAGES = frozenset({"", "docs", "oauth_callback", "report"})  # below the prefix
+FOLDERS = ("runs/", "sweeps/")  # pages, too; all else answers JSON
 LANGUAGE_COOKIE = "madang-language"  # what the board's switch has chosen
 
 
@@ -44,14 +45,15 @@ class Page:
     instructs: tuple[str, ...] = ()
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The service's templates."""
     return Environment(
         loader=FileSystemLoader(HERE / "templates" / "service"), autoescape=True,
         undefined=StrictUndefined,
     )
 
 
-_TEMPLATES = _environment()
+_TEMPLATES = environment()
 
 
 def _render(template: str, page: Page, status: int = 200) -> HTMLResponse:
@@ -67,7 +69,8 @@ def language_of(request: Request) -> str:
     return words.choose(request.headers.get("accept-language"))
 
 
-def _page(request: Request, title: str, **rest: Any) -> Page:
+def page_of(request: Request, title: str, **rest: Any) -> Page:
+    """What every template takes, for whoever asks."""
     language = language_of(request)
     return Page(
         prefix=request.app.state.prefix, language=language, title=title,
@@ -80,7 +83,7 @@ async def board(request: Request, visitor: PageVisitor) -> Response:
     """Every GPU with its slices, the line, what is the visitor's, and what is reserved."""
     language = language_of(request)
     state = request.app.state
-    return _render("board.html", _page(
+    return _render("board.html", page_of(
         request, words.say(language, "The board"), name=visitor.name,
         is_operator=visitor.is_operator, instructs=visitor.instructs,
         xsrf=state.login.xsrf(request), zone=state.parts.broker.settings.timezone,
@@ -92,7 +95,7 @@ async def board(request: Request, visitor: PageVisitor) -> Response:
 async def docs(request: Request, visitor: PageVisitor) -> Response:
     """The API, to read and to try out in one's own session."""
     login: Login = request.app.state.login
-    return _render("docs.html", _page(
+    return _render("docs.html", page_of(
         request, "API", name=visitor.name, xsrf=login.xsrf(request),
     ))
 
@@ -113,7 +116,7 @@ async def without_slash(request: Request) -> Response:
 def refused(request: Request, refusal: Refusal) -> Response:
     """A refusal as a page."""
     language = language_of(request)
-    return _render("error.html", _page(
+    return _render("error.html", page_of(
         request, words.say(language, "This did not work"),
         message=words.refusal(language, refusal),
     ), refusal.status)
@@ -121,7 +124,8 @@ def refused(request: Request, refusal: Refusal) -> Response:
 
 def is_page(request: Request) -> bool:
     """Whether a person looks at the answer."""
-    return request.url.path.removeprefix(request.app.state.prefix) in PAGES
+    path = request.url.path.removeprefix(request.app.state.prefix)
+    return path in PAGES or path.startswith(FOLDERS)
 
 
 class Assets(StaticFiles):

@@ -50,7 +50,7 @@ def plot(
             '<svg viewBox="0 0 {} {}" role="img" aria-label="{}" font-size="12" fill="none">'
             "<title>{}</title>"
         ).format(width, whole, title, title),
-        _grid(x, y, width, height),
+        grid(x, y, width, height),
     ]
     for i, line in enumerate(lines):
         points = " ".join(
@@ -71,7 +71,8 @@ def _style(i: int, thin: bool) -> Markup:  # noqa: FBT001 - a property of the li
     return Markup('stroke="{}" stroke-width="2" stroke-dasharray="{}"').format(colour, dash)
 
 
-def _grid(x: Axis, y: Axis, width: int, height: int) -> Markup:
+def grid(x: Axis, y: Axis, width: int, height: int) -> Markup:
+    """Lines and texts at the ticks of both axes, and their titles."""
     left, right, top, bottom = _LEFT, width - _RIGHT, _TOP, height - _BOTTOM
     lines: list[Markup] = []
     for value, text in x.ticks:

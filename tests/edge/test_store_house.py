@@ -110,7 +110,7 @@ def test_what_a_lease_is_promised_comes_back(store: Store) -> None:
     full = Lease(
         request("a", member_of=("ml", "둘")), Stage.DRAINING, key, NOW, NOW, NOW, None,
         NOW + 3 * HOUR, "말\0", NOW + HOUR, 3.5, "w", NOW, NOW, notice, Why.HAND,
-        (NOW, NOW + HOUR),
+        (NOW, NOW + HOUR), "인공지능",
     )
     put(store, leases={"a": full})
     again = replace(full, cause="말\ufffd")
@@ -198,8 +198,28 @@ def test_the_spines_leases_go_on(store: Store, url: str) -> None:
     assert store.lease("run") == replace(lease, promised=NOW)
 
 
-def make_spine(url: str) -> None:
-    """Make the database anew, as the first version had it."""
+LINE = """
+INSERT INTO reservations (id, "group", profile, count, zone, kind, made_by, note)
+ VALUES ('r', 'vision', '1g.5gb', 1, 'UTC', 'span', '', '');
+UPDATE leases SET reservation = 'r' WHERE id IN ('old', 'wait');
+UPDATE leases SET reservation = 'no more' WHERE id = 'run'
+"""
+
+
+def test_what_was_used_in_reserved_hours_stays_the_reserving_groups(
+    store: Store, url: str
+) -> None:
+    """What 0002 wrote: the group of each lease that was ever given a slice is kept by 0003."""
+    make_spine(url, LINE)
+    assert not store.current()
+    store.upgrade()
+    assert {x.id: x.charged for x in store.leases()} == {
+        "run": "ml", "old": "vision", "gone": "", "wait": "",
+    }
+
+
+def make_spine(url: str, line: str = "") -> None:
+    """Make the database anew, as the first version had it; or the second, with these lines."""
     database = Database(url)
     config = Config()
     config.set_main_option("script_location", str(schema._MIGRATIONS))
@@ -211,6 +231,10 @@ def make_spine(url: str) -> None:
         config.attributes["connection"] = c
         command.upgrade(config, "0001")
         text = SPINE.format(at=at, true=1 if lite else "true")
-        for line in text.split(";"):
-            c.exec_driver_sql(line)
+        for one in text.split(";"):
+            c.exec_driver_sql(one)
+        if line:
+            command.upgrade(config, "0002")
+            for one in line.split(";"):
+                c.exec_driver_sql(one)
     database.close()

@@ -53,6 +53,9 @@ class PaperEngine:
     logged: dict[str, bytes] = field(default_factory=dict)
     away: bool = False
     starts: list[str] = field(default_factory=list)
+    files: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    digest: str = "sha256:0"
+    specs: list[ContainerSpec] = field(default_factory=list)
 
     def containers(self) -> tuple[Container, ...]:
         if self.away:
@@ -69,6 +72,7 @@ class PaperEngine:
         if not confirm():
             raise Unavailable("taken back", reason="lease-lost")
         self.starts.append(lease)
+        self.specs.append(spec)
         self.found[lease] = Container(
             id=lease, name=spec.name, lease=lease, kind="run", user=spec.labels["madang.user"],
             image=spec.image, running=True, started_at=datetime.now(UTC),
@@ -97,7 +101,14 @@ class PaperEngine:
         return self.logged.get(lease_id, b"")
 
     def images(self) -> dict[str, str]:
-        return {"madang/notebook:latest": "sha256:0"}
+        return {"madang/notebook:latest": self.digest}
+
+    def archive(self, lease_id: str, path: str, limit: int) -> bytes | None:
+        found = self.files.get((lease_id, path.rpartition("/")[2]))
+        return found if found is not None and len(found) <= limit else None
+
+    def fail(self, *_: object) -> Any:
+        raise Unknown("500 from Docker")
 
     def pin(self) -> str:
         return "device-request"
@@ -164,7 +175,8 @@ def settings_for(folder: Path, **changes: Any) -> Settings:
     given: dict[str, Any] = {
         "data": folder / "data", "simulated_dir": folder / "cards", "gpus": "simulated",
         "node": "node1", "simulated": ("A100-40:3g.20gb,1g.5gb,1g.5gb",), "tick": 0.1,
-        "settle": 0, "disk_free_mib": 0, "notebook_mib": 1,
+        "settle": 0, "disk_free_mib": 0, "notebook_mib": 1, "snapshot_mib": 0,
+        "schedules_file": None,
     }
     return Settings(**(given | changes))
 

@@ -91,7 +91,7 @@ def test_who_waits_is_told_why_and_until_when(service: Running) -> None:
     assert promised.place.first_promised is not None
     seoul = promised.place.first_promised.astimezone(UTC) + timedelta(hours=9)
     assert lease["reason"] == (
-        f"Waits for a 3g.20gb: 1 of 1 are held, the first is promised until {seoul:%H:%M}. "
+        f"Waits for a 3g.20gb: 1 of 1 are held, the first is promised until {seoul:%H:%M} KST. "
         "1 before you in the line."
     ) or seoul.date() != (datetime.now(UTC) + timedelta(hours=9)).date()
     earliest, latest = (datetime.fromisoformat(lease[x]) for x in ("eta_earliest", "eta_latest"))
@@ -145,6 +145,28 @@ def test_an_operators_reason_is_read_too(service: Running) -> None:
     )
     assert "운영자" in get(
         service, "t-ana", f"leases/{id}", **{"Accept-Language": "ko"})["reason"]
+
+
+@pytest.mark.parametrize(("token", "params"), [
+    ("t-teacher", {}), ("t-operator", {"reason": "  "}), ("t-host", {}),
+])
+def test_whoever_ends_anothers_lease_says_why(
+    service: Running, token: str, params: dict[str, str]
+) -> None:
+    held, waits = ask(service, "ana", BIG), ask(service, "bo", BIG)
+    run = service.submit("t-bo", profile=BIG).json()["id"]
+    for id, user in ((held, "ana"), (waits, "bo"), (run, "bo")):
+        said = error(end(service, token, id, **params), 400, "no-reason")
+        assert user in said
+        assert f"madang lease end {id} --reason" in said
+        assert stage(service, id) in (Stage.GRANTED, Stage.WAITING)
+    assert end(service, "t-host", run, reason="the fan").json()["stage"] == "withdrawn"
+    assert service.batch.get(run).message == "cancelled by the operator: the fan"
+    # what is one's own, and a run by its own verb, need none
+    assert end(service, "t-bo", waits).status_code == 200
+    again = service.submit("t-bo", profile=BIG).json()["id"]
+    with service.client("t-operator") as http:
+        assert http.delete(f"api/runs/{again}").json()["stage"] == "cancelled"
 
 
 @pytest.mark.parametrize("token", ["t-teacher", "t-bo", "t-teacher-server"])
@@ -206,7 +228,7 @@ def test_no_more_time_than_the_longest_hold(tmp_path: Path) -> None:
 def test_no_more_time_than_the_quota(service: Running) -> None:
     id = ask(service, "ana", BIG)
     with service.client("t-operator") as http:
-        assert http.put("api/groups/ml", json={"user_quota": 0}).status_code == 200
+        assert http.put("api/groups/ml", json={"user_quota": 0.1}).status_code == 200
     error(post(service, "t-ana", f"leases/{id}/extend"), 409, "quota")
 
 

@@ -185,10 +185,13 @@ def test_a_lease_of_others_is_as_if_it_were_not(service: Running) -> None:
 def test_an_operator_ends_a_lease_and_stays_unnamed(service: Running) -> None:
     other = ask(service, "bo")
     with service.client("t-operator") as http:
-        assert http.delete(f"api/leases/{other}").status_code == 200
+        error(http.delete(f"api/leases/{other}"), 400, "no-reason")
+        said = {"reason": "the cards are cut anew"}
+        assert http.delete(f"api/leases/{other}", params=said).status_code == 200
     with service.client("t-bo") as http:
         until(lambda: http.get("api/leases?all=1").json()[0]["stage"] == "released", "it is clean")
-        assert http.get("api/leases?all=1").json()[0]["cause"] == "ended by the operator"
+        cause = http.get("api/leases?all=1").json()[0]["cause"]
+        assert cause == "ended by the operator: the cards are cut anew"
     assert ("bo", "") in service.broker.edges.hub.stopped  # type: ignore[attr-defined]
 
 
@@ -274,6 +277,11 @@ def test_openapi_has_every_route_and_form(standing: Running) -> None:
         "DELETE api/groups/{name}", "GET api/usage", "GET api/usage/mine",
         "POST api/runs", "GET api/runs", "GET api/runs/{id}", "GET api/runs/{id}/logs",
         "GET api/runs/{id}/events", "DELETE api/runs/{id}", "GET api/events",
+        "POST api/runs/{id}/rerun", "GET api/sweeps", "POST api/sweeps", "GET api/sweeps/{id}",
+        "DELETE api/sweeps/{id}", "GET api/schedules", "POST api/schedules",
+        "GET api/schedules/{id}", "PATCH api/schedules/{id}", "DELETE api/schedules/{id}",
+        "POST api/schedules/{id}/run", "GET api/report", "GET api/runs/{id}/output",
+        "GET api/runs/{id}/export", "GET api/runs/{id}/diff/{other}",
         "PUT api/roster", "GET health", "GET metrics", "GET grafana.json",
     }
     assert {"Run", "Offer", "SliceOut", "LeaseOut", "LineOut", "ErrorOut"} <= set(

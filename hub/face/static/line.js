@@ -76,7 +76,9 @@ export function drawRuns(runs) {
       : null;
     const log = set(make("a", "", say("Log")), { "data-key": `log-${run.id}` });
     log.href = `${prefix}api/runs/${run.id}/logs`;
-    return make("li", `row ${run.stage}`, make("strong", "", run.notebook),
+    const name = set(make("a", "", run.notebook), { "data-key": `run-${run.id}` });
+    name.href = `${prefix}runs/${run.id}`;
+    return make("li", `row ${run.stage}`, make("strong", "", name),
       make("span", "state", word(run.stage)), make("span", "", run.profile),
       operator ? make("span", "user", run.user) : null, cells,
       make("small", "", clock(run.asked_at)), run.message ? make("small", "", run.message) : null,
