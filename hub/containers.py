@@ -12,12 +12,16 @@ from hub.core.mig import Slice
 from hub.core.runs import Run
 from hub.edge.engine import ContainerSpec, Engine, Network, device, hardening
 from hub.errors import Unavailable
+from hub.handing import Handed
 
 HOME = "/home/student"
 _JOB = "/run/madang/job.json"
 _CA = "/etc/madang-ca.crt"
 _CA_NAMES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
 _INPUT = "/run/madang/input.ipynb"
+_FOLDER = "/run/madang/input.tar.gz"
+_SECRETS = "/run/secrets"
+_NOTHING = Handed()
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ def container_options(
             **_describe(lease, found), **pinned["environment"],
             "MADANG_API": api_url(network.gateway, settings.service_port),
             **_threads(settings.cpu_limit),
+            "MADANG_SNAPSHOT_MIB": str(settings.snapshot_mib),
             **(dict.fromkeys(_CA_NAMES, _CA) if settings.ca_bundle else {}),
         },
         labels=_labels(settings.name, lease, user, kind),
@@ -76,19 +81,26 @@ def slice_of(state: State, lease: Lease | None) -> Slice | None:
 
 def run_spec(
     settings: Settings, run: Run, lease: Lease, options: ContainerOptions, *, notebook: bytes,
-    digest: str,
+    snapshot: bytes = b"", handed: Handed = _NOTHING,
 ) -> ContainerSpec:
-    """The container of a run; `notebook` is the input as JSON text, `digest` the image's id.
+    """The container of a run; `notebook` is the input as JSON text, `snapshot` its folder packed.
 
-    Job and notebook are put into the container's own file system and not into the home: root
+    `handed`: its secrets, which come by a mount; only their names are in what Docker can show.
+
+    Job and input are put into the container's own file system and not into the home: root
     writes nothing where a student may have laid a link.
     """
     job = {
         "id": run.id, "notebook": _INPUT, "name": PurePosixPath(run.notebook).stem,
         "folder": run.folder, "parameters": dict(run.parameters), "cwd": run.cwd,
         "timeout": run.timeout, "kernel": None, "attempt": run.attempt,
+        "snapshot": _FOLDER if snapshot else None,
+        "secrets": [
+            {"name": x, "path": f"{_SECRETS}/{x}", "env": env}
+            for x, env in handed.variables.items()
+        ],
         "record": {
-            "image": run.image, "image_digest": digest, "commit": run.commit,
+            "image": run.image, "image_digest": run.digest, "commit": run.commit,
             "slice": str(lease.slice), "node": settings.node_name, "lease": lease.id,
             "user": run.user, "asked_at": run.asked_at.isoformat(), "seed": run.seed,
         },
@@ -101,9 +113,15 @@ def run_spec(
         labels=dict(options.labels),
         environment=dict(options.environment),
         host_config=dict(options.host_config),
-        volumes={k: dict(v) for k, v in options.volumes.items()},
+        volumes={
+            **{k: dict(v) for k, v in options.volumes.items()},
+            **({str(handed.folder): {"bind": _SECRETS, "mode": "ro"}} if handed.folder else {}),
+        },
         network=options.network,
-        files={_JOB: json.dumps(job).encode(), _INPUT: notebook},
+        files={
+            _JOB: json.dumps(job).encode(), _INPUT: notebook,
+            **({_FOLDER: snapshot} if snapshot else {}),
+        },
     )
 
 
@@ -154,7 +172,11 @@ def _trust(bundle: Path | None) -> dict[str, dict[str, str]]:
 def _threads(cores: float) -> dict[str, str]:
     """As many threads as cores: libraries count the machine's, and 64 threads on 2 cores crawl."""
     count = str(max(1, math.ceil(cores)))
-    return {"OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count, "MKL_NUM_THREADS": count}
+    return {
+        "OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count, "MKL_NUM_THREADS": count,
+        # threads that spin while they wait take the cores from others: 3 to 5 times a step, seen
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
 
 
 def _labels(name: str, lease: Lease | None, user: str, kind: Kind) -> dict[str, str]:

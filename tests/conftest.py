@@ -6,13 +6,16 @@ import pytest
 
 # measured; a file that is not named here takes seconds
 _LONG = (
+    "browser/test_notebook_jobs_real.py", "browser/test_notebook_jobs.py",
     "browser/test_student.py", "browser/test_line_class.py", "browser/test_line_idle.py",
     "browser/test_line_turns.py", "face/test_spawner.py", "images/test_runner.py",
     "face/test_login_hub.py", "images/test_activity.py", "images/test_cli.py",
     "images/test_images.py", "face/test_cli_host.py", "images/test_runner_ends.py",
     "edge/test_hubapi.py",
     "face/test_accounts.py", "browser/test_board.py", "edge/test_store_trouble.py",
-    "face/test_stream.py", "edge/test_firewall.py",
+    "face/test_stream.py", "images/test_training.py", "images/test_notebooks.py",
+    "images/test_notebook_jobs.py", "images/test_notebook_jobs_list.py",
+    "edge/test_firewall.py",
 )
 
 

@@ -77,7 +77,9 @@ def parse(text: str, reach: Reach) -> Target:
     if scheme.lower() == "mailto":
         return Target(Kind.MAIL, address=_address(rest))
     if scheme.lower() == "ntfy":
-        topic = rest.removeprefix("//").strip("/")
+        topic = rest.removeprefix("//").removesuffix("/")
+        if not _TOPIC.fullmatch(topic):
+            raise _no_target(text)
         return replace(_ntfy(_split(f"{reach.ntfy.rstrip('/')}/{topic}"), text), ours=True)
     if scheme.lower() in {"ntfy+https", "ntfy+http"}:
         return _ntfy(_split(text[len("ntfy+"):]), text)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hub.core.notebook import Json
+from hub.core.notebook import Json, sayable
 
 _CELL = re.compile(r"^madang: cell (\d{1,6})/(\d{1,6})\s*$", re.MULTILINE)
 _STEP = re.compile(r"^madang: progress (\d{1,9})/(\d{1,9})\s*$", re.MULTILINE)
@@ -51,9 +51,9 @@ def _last(pattern: re.Pattern[str], text: str) -> tuple[int, int]:
 
 
 def record_of(text: bytes | None) -> Mapping[str, Any]:
-    """A run.json as JSON; empty where it is none."""
+    """A run.json as JSON that a database can keep; empty where it is none."""
     try:
-        found = json.loads(text or b"")
+        found = _json(json.loads(text or b""))
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -99,8 +99,15 @@ def _json(value: object) -> Json:
     if isinstance(value, list):
         return [_json(x) for x in value]
     if isinstance(value, dict):
-        return {str(k): _json(x) for k, x in value.items()}
-    return value if isinstance(value, str | int | float | bool) else None
+        return {_clean(str(k)): _json(x) for k, x in value.items()}
+    if isinstance(value, str):
+        return _clean(value)
+    return value if isinstance(value, int | float | bool) else None
+
+
+def _clean(text: str) -> str:
+    """No NUL and no half character: PostgreSQL takes neither."""
+    return sayable(text).replace("\0", "")
 
 
 def _mib(value: object) -> int | None:

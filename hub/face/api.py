@@ -4,26 +4,29 @@ Routes are plain functions where the verb blocks, so FastAPI runs them in thread
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request
-from fastapi.responses import PlainTextResponse, StreamingResponse
-from pydantic import AfterValidator, BaseModel, Field, JsonValue
+from fastapi import APIRouter, Depends, Path, Request
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from fastapi.routing import APIRoute
+from pydantic import AfterValidator, JsonValue
 
 from hub.batch import Batch
 from hub.broker import Broker
 from hub.core import roster
-from hub.core.runs import Run, Submission
+from hub.core.runs import Run
 from hub.core.sizes import Offer
 from hub.desk import Desk
 from hub.errors import BadInput, NotAllowed, NotFound
-from hub.face import pages, stream
+from hub.face import pages, reasons, stream
 from hub.face.caller import Caller
 from hub.face.login import ApiCaller, Login, api_caller
+from hub.face.runlist import RunList
 from hub.face.stream import Streams
-from hub.face.views import ErrorOut, MeOut, RosterOut
+from hub.face.views import ErrorOut, ImageOut, MeOut, RosterOut
+from hub.schedules import Schedules
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorOut, "description": text}
@@ -35,13 +38,30 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         503: "Something outside does not answer; try again.", 507: "The disk is full.",
     }.items()
 }
-router = APIRouter(prefix="/api", responses=ERRORS)
+ZONE = "Madang-Timezone"
+
+
+class Zoned(APIRoute):
+    """A route whose answers name the house's time zone, so that a client says moments in it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler, and the header."""
+        handle = super().get_route_handler()
+
+        async def handle_here(request: Request) -> Response:
+            answer = await handle(request)
+            answer.headers[ZONE] = parts(request).broker.settings.timezone
+            return answer
+
+        return handle_here
+
+
+router = APIRouter(prefix="/api", responses=ERRORS, route_class=Zoned)
 
 
 def text_answer(kind: str) -> dict[int | str, dict[str, Any]]:
     """A text as the good answer; as `response_class` it would be the errors' type as well."""
     return {200: {"content": {kind: {"schema": {"type": "string"}}}}}
-
 
 
 @dataclass(frozen=True)
@@ -53,6 +73,8 @@ class Parts:
     desk: Desk
     login: Login
     streams: Streams
+    schedules: Schedules
+    runs: RunList
 
 
 def parts(request: Request) -> Parts:
@@ -79,7 +101,7 @@ def _plain(text: str) -> str:
     return text
 
 
-def _storable(value: JsonValue) -> JsonValue:
+def storable(value: JsonValue) -> JsonValue:
     """Refuse what JSON's grammar allows or Python adds and a database cannot keep."""
     for leaf in _leaves(value):
         if isinstance(leaf, float) and not math.isfinite(leaf):
@@ -104,25 +126,6 @@ def _leaves(value: JsonValue) -> Iterator[JsonValue]:
 Plain = Annotated[str, AfterValidator(_plain)]
 
 
-class SubmitIn(BaseModel, extra="forbid"):
-    """A notebook to run."""
-
-    notebook_name: Annotated[Plain, Field(min_length=1, max_length=255)]
-    notebook: dict[str, Any] = Field(description="The notebook itself, nbformat 4.")
-    parameters: dict[str, Annotated[JsonValue, AfterValidator(_storable)]] = Field(
-        default_factory=dict, description="For the cell tagged `parameters`."
-    )
-    profile: Annotated[Plain, Field(min_length=1, max_length=64)]
-    image: Annotated[Plain, Field(max_length=255)] = Field("", description="Default when empty.")
-    cwd: Annotated[Plain, Field(max_length=1024)] = Field(
-        "", description="Folder below the home to run in; the run's own when empty."
-    )
-    timeout: int = Field(0, ge=0, le=10**8, description="Seconds; the longest allowed when 0.")
-    user: Annotated[Plain, Field(max_length=255)] | None = Field(
-        None, description="Whose run it is; operators only."
-    )
-
-
 # ---- looking ------------------------------------------------------------------------------------
 
 
@@ -142,65 +145,47 @@ def offers(use: Use) -> tuple[Offer, ...]:
     return use.broker.offers()
 
 
+@router.get("/images", dependencies=[Depends(api_caller)])
+def images(use: Use) -> tuple[ImageOut, ...]:
+    """The images that a server or a run may be started from; the first is the default."""
+    return tuple(ImageOut(image=k, title=x) for k, x in use.broker.settings.images.items())
+
+
 # ---- runs ---------------------------------------------------------------------------------------
 
 
-@router.post("/runs", status_code=201)
-def submit(wanted: SubmitIn, caller: ApiCaller, use: Use) -> Run:
-    """Run a notebook: it stands in line for a slice like everybody."""
-    people = {x.name for x in use.broker.members()}
-    return use.batch.submit(Submission(
-        user=_for_whom(wanted, caller, people), name=wanted.notebook_name,
-        notebook=wanted.notebook, parameters=wanted.parameters, profile=wanted.profile,
-        image=wanted.image, cwd=wanted.cwd, timeout=wanted.timeout,
-    ))
-
-
-@router.get("/runs")
-def runs(
-    caller: ApiCaller, use: Use,
-    user: Annotated[Plain | None, Query(description="One person's; operators only.")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> list[Run]:
-    """One's own runs, newest first; an operator's are everybody's."""
-    if caller.is_operator:
-        return use.batch.list(user=user, limit=limit)
-    if user is not None and not caller.owns(user):
-        raise NotAllowed("You can see your own runs only.")
-    found = use.batch.list(user=caller.name, limit=limit)
-    return [r for r in found if caller.owns(r.user)]
-
-
 @router.get("/runs/{id}")
-def run(id: RunId, caller: ApiCaller, use: Use) -> Run:
+def run(id: RunId, caller: ApiCaller, use: Use, language: Language) -> Run:
     """One run."""
-    return _own_run(id, caller, use.batch)
+    return reasons.said(own_run(id, caller, use.batch), language)
 
 
 @router.get("/runs/{id}/logs", response_model=None, responses=text_answer("text/plain"))
 def logs(id: RunId, caller: ApiCaller, use: Use) -> PlainTextResponse:
     """What the run has printed so far, as plain text."""
-    found = _own_run(id, caller, use.batch)
+    found = own_run(id, caller, use.batch)
     return PlainTextResponse(use.batch.logs(found.id))
 
 
 @router.delete("/runs/{id}")
-def cancel(id: RunId, caller: ApiCaller, use: Use) -> Run:
+def cancel(id: RunId, caller: ApiCaller, use: Use, language: Language) -> Run:
     """Cancel: out of the line, or interrupted so that it saves what it has. Harmless when ended."""
-    found = _own_run(id, caller, use.batch)
-    return use.batch.cancel(found.id, _by(caller, found.user))
+    found = own_run(id, caller, use.batch)
+    return reasons.said(use.batch.cancel(found.id, by(caller, found.user)), language)
 
 
 # ---- live ---------------------------------------------------------------------------------------
 
 
 @router.get("/runs/{id}/events", response_model=None, responses=text_answer("text/event-stream"))
-def run_events(id: RunId, request: Request, caller: ApiCaller, use: Use) -> StreamingResponse:
+def run_events(
+    id: RunId, request: Request, caller: ApiCaller, use: Use, language: Language
+) -> StreamingResponse:
     """Server-sent events: `run` (a Run) on change, `log` (a JSON string) as printed, `end`."""
     use.streams.check(caller)
-    found = _own_run(id, caller, use.batch)
+    found = own_run(id, caller, use.batch)
     return stream.answer(
-        use.streams.follow(found.id, caller, lambda: use.login.caller(request))
+        use.streams.follow(found.id, caller, language, lambda: use.login.caller(request))
     )
 
 
@@ -260,7 +245,12 @@ def withheld(caller: Caller) -> NotAllowed | None:
     ) if caller.withheld else None
 
 
-def _own_run(id: str, caller: Caller, batch: Batch) -> Run:
+def own_run(id: str, caller: Caller, batch: Batch) -> Run:
+    """A run that the caller may see; another is as if it were not.
+
+    Raises:
+        NotFound: no such run, or not the caller's.
+    """
     if caller.is_operator:
         return batch.get(id)
     found = batch.get(id, user=caller.name)
@@ -270,20 +260,6 @@ def _own_run(id: str, caller: Caller, batch: Batch) -> Run:
     return found
 
 
-def _for_whom(wanted: SubmitIn, caller: Caller, people: set[str]) -> str:
-    if wanted.user and not caller.sees(wanted.user):
-        raise NotAllowed("Only an operator can submit a run for somebody else.")
-    if not wanted.user and caller.kind != "user":
-        raise BadInput(
-            "Say whose run this is: madang run submit --for NAME …", reason="bad-request"
-        )
-    if wanted.user and people and wanted.user not in people:
-        raise BadInput(
-            "There is nobody called {name} in the roster.", reason="bad-request", name=wanted.user
-        )
-    return wanted.user or caller.name
-
-
-def _by(caller: Caller, owner: str) -> str:
+def by(caller: Caller, owner: str) -> str:
     """Who ended it, as its owner may read it."""
     return caller.name if caller.owns(owner) else "the operator"

@@ -3,7 +3,7 @@
 `Offer` and `Run` are core's own dataclasses: they are answered field by field.
 """
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 
 class ErrorText(BaseModel):
@@ -17,6 +17,13 @@ class ErrorOut(BaseModel):
     """Every answer that is not 2xx."""
 
     error: ErrorText
+
+
+class ImageOut(BaseModel):
+    """An image that may be asked for."""
+
+    image: str = Field(description="Its tag, as `image` of a run or a schedule.")
+    title: str = Field(description="What people call it.")
 
 
 class MeOut(BaseModel):

@@ -65,3 +65,11 @@ def test_whatever_a_student_writes_into_it_is_json_after(record: Any) -> None:
 @pytest.mark.parametrize("text", [None, b"", b"{", b"[1]", b"3", b"\xff", b"[" * 100_000])
 def test_what_is_no_record_is_an_empty_one(text: bytes | None) -> None:
     assert record_of(text) == {}
+
+
+def test_what_no_database_takes_is_taken_out() -> None:
+    found = told(record_of(
+        b'{"metrics": {"a\\u0000b": "x\\u0000\\ud800y"}, "error": {"evalue": "\\u0000"}}'
+    ))
+    assert found.metrics == {"ab": "x?y"}
+    assert found.error == {"cell": None, "evalue": "", "lines": []}

@@ -87,7 +87,8 @@ def test_without_a_roster_the_hub_says_who_is_an_operator(
 
 
 PATHS = [
-    "api/me", "api/offers", "api/slices", "api/leases", "api/line", "api/runs", "api/events",
+    "api/me", "api/offers", "api/images", "api/slices", "api/leases", "api/line", "api/runs",
+    "api/events",
     "api/reservations", "api/groups", "api/usage", "api/usage/mine",
 ]
 
@@ -147,6 +148,13 @@ def test_slices_lie_in_the_order_of_the_card(standing: Running) -> None:
         found = http.get("api/slices").json()
     assert [x["start"] for x in found] == sorted(x["start"] for x in found)
     assert {(x["profile"], x["memory"]) for x in found} == {("3g.20gb", 4), ("1g.5gb", 1)}
+
+
+def test_images_are_told_with_their_titles(service: Running) -> None:
+    with service.client("t-ana") as http:
+        found = http.get("api/images").json()
+    assert [x["image"] for x in found] == list(service.broker.settings.images)
+    assert all(x["title"] for x in found)
 
 
 def test_offers_count_what_is_free(service: Running) -> None:
@@ -269,7 +277,8 @@ def test_openapi_has_every_route_and_form(standing: Running) -> None:
         for path, verbs in spec["paths"].items() for verb in verbs
     }
     assert routes == {
-        "GET api/me", "GET api/offers", "GET api/slices", "GET api/leases", "GET api/line",
+        "GET api/me", "GET api/offers", "GET api/images", "GET api/slices", "GET api/leases",
+        "GET api/line",
         "POST api/slices/block", "DELETE api/slices/block",
         "GET api/leases/{id}", "DELETE api/leases/{id}", "POST api/leases/{id}/extend",
         "POST api/leases/{id}/activity", "GET api/reservations", "POST api/reservations",

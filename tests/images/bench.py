@@ -85,10 +85,15 @@ class Bench:
         child = subprocess.Popen(
             [*before, sys.executable, "-m", "madang.runner", str(job)], text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=self.home,
-            env={**os.environ, "HOME": str(self.home), "PYTHONPATH": str(PACKAGE)},
+            env=self.environment(),
         )
         self.children.append(child)
         return child
+
+    def environment(self) -> dict[str, str]:
+        # in a test ipykernel does not take what a process writes that a cell has started
+        kept = {k: x for k, x in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
+        return {**kept, "HOME": str(self.home), "PYTHONPATH": str(PACKAGE)}
 
     def close(self) -> None:
         """Leave no process behind."""
@@ -117,7 +122,7 @@ class Bench:
                 "for x in sys.argv[1:]: print(run(Path(x), Stop()))")
         done = subprocess.run(
             [sys.executable, "-c", code, *map(str, jobs)], capture_output=True, text=True,
-            env={**os.environ, "HOME": str(self.home), "PYTHONPATH": str(PACKAGE)}, check=False,
+            env=self.environment(), check=False,
         )
         assert not done.returncode, done.stderr
         lines = done.stdout.splitlines()

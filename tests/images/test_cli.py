@@ -203,11 +203,12 @@ def test_parameters_keep_their_kind(service: Service, notebook: Path, tmp_path: 
 
 def test_what_is_submitted(service: Service, notebook: Path) -> None:
     done = submit(service, notebook, "-d", "--timeout", "1h30m", "--for", "lee", "--image", "x",
-                  "--cwd", "course")
+                  "--cwd", "course", "--group", "인공지능-2025")
     assert done.returncode == 0, done.stderr
     sent = service.submitted
     assert (sent["notebook_name"], sent["profile"], sent["timeout"], sent["user"], sent["image"],
-            sent["cwd"]) == ("lab.ipynb", "1g.5gb", 5400, "lee", "x", "course")
+            sent["cwd"], sent["group"]) == (
+        "lab.ipynb", "1g.5gb", 5400, "lee", "x", "course", "인공지능-2025")
     cell = sent["notebook"]["cells"][0]
     assert (cell["outputs"], cell["execution_count"]) == ([], None)  # a run makes its own
     assert "run" not in sent["notebook"]["metadata"]["madang"]
@@ -231,7 +232,7 @@ def test_in_a_server_it_runs_beside_the_notebook(service: Service, tmp_path: Pat
     path.parent.mkdir()
     path.write_text(json.dumps(NOTEBOOK))
     at = {"HOME": str(tmp_path), "JUPYTERHUB_USER": "kim"}
-    madang(service, "run", "submit", path, "--profile", "1g.5gb", "-d", **at)
+    madang(service, "run", "submit", path, "--profile", "1g.5gb", "-d", "--no-snapshot", **at)
     assert service.submitted["cwd"] == "course"
 
 

@@ -42,11 +42,21 @@ CSV = "\ufeffgroup,user\r\nai,김민수\r\n"
 
 
 class DeskService(Service):
-    """The same service with a desk; `told` are bodies and queries that it was sent."""
+    """The same service with a desk; `told` are bodies and queries that it was sent.
+
+    `zone`: the time zone that its answers name, "" for none.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.told: list[Any] = []
+        self.zone = ""
+
+    async def _watch(self, request: Request, call_next: Any) -> Any:
+        answer = await super()._watch(request, call_next)
+        if self.zone:
+            answer.headers["Madang-Timezone"] = self.zone
+        return answer
 
     def _app(self) -> FastAPI:
         app, base = super()._app(), "/services/madang/api"
@@ -71,7 +81,7 @@ class DeskService(Service):
         return WEEKLY
 
     async def _set(self, name: str, request: Request) -> Any:
-        self.told.append((name, await request.json()))
+        self.told.append((name, request.query_params["create"], await request.json()))
         return GROUP | {"name": name}
 
     def _usage(self, request: Request) -> Any:
@@ -92,7 +102,7 @@ def running() -> Iterator[DeskService]:
 
 @pytest.fixture
 def service(running: DeskService) -> DeskService:
-    running.told, running.asked, running.leases = [], [], []
+    running.told, running.asked, running.leases, running.zone = [], [], [], ""
     return running
 
 
@@ -176,7 +186,7 @@ def test_hours_of_the_week_are_reserved(service: DeskService) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout == (
         "reservation r1: 2 of 1g.5gb for ai, mon,wed 10:00-12:00 Asia/Seoul, 2026-11-23 -; "
-        "next 2026-11-23 01:00 - 03:00\n"
+        "next 2026-11-23 01:00 - 03:00 UTC\n"
     )
     query, body = service.told[-1]
     assert query == {"dry_run": "false"}
@@ -209,6 +219,7 @@ def test_reservations_are_listed_and_removed(service: DeskService) -> None:
     assert head.split()[:5] == ["ID", "GROUP", "PROFILE", "COUNT", "WHEN"]
     assert "mon,wed 10:00-12:00 Asia/Seoul, 2026-11-23 -" in weekly
     assert "2026-12-01 09:00 - 2026-12-03 18:00 Asia/Seoul" in span
+    assert "does not know this time zone any more" in span  # what is over is not listed
     assert madang(service, "reserve", "remove", "r1").stdout == (
         "reservation r1 is taken back\n")
 
@@ -225,10 +236,12 @@ def test_groups_are_listed_with_share_and_use(service: DeskService) -> None:
 def test_only_what_is_named_is_changed(service: DeskService) -> None:
     done = madang(service, "group", "set", "인공지능-2025", "--quota", "none", "--weight", "0")
     assert (done.returncode, done.stdout) == (0, "group 인공지능-2025 is changed\n")
-    assert service.told == [("인공지능-2025", {"weight": "0", "quota": "none"})]
+    assert service.told == [("인공지능-2025", "false", {"weight": "0", "quota": "none"})]
     done = madang(service, "group", "set", "ai")
     assert done.returncode == 2
     assert "say what to change" in done.stderr
+    assert madang(service, "group", "set", "new", "--create").returncode == 0
+    assert service.told[1:] == [("new", "true", {})]
     assert madang(service, "group", "remove", "ai").returncode == 0
     assert service.asked[-1] == ("DELETE", "/groups/ai")
 

@@ -1,8 +1,10 @@
 """How a run can end badly, on real kernels: the cell, the file and the exit code say the same."""
 
+import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -53,6 +55,19 @@ def test_a_kernel_that_exits(bench: Bench) -> None:
     done = bench.run(["import os; os._exit(3)"])
     assert done.code == 138
     assert "exit code 3" in done.said
+
+
+def test_a_kernel_that_does_not_start_says_why(bench: Bench) -> None:
+    place = bench.home / ".local/share/jupyter/kernels/broken"
+    place.mkdir(parents=True)
+    (place / "kernel.json").write_text(json.dumps({
+        "argv": [sys.executable, "-c", "raise SystemExit('there is no libcuda')"],
+        "display_name": "Broken", "language": "python",
+    }))
+    done = bench.run(["1"], kernel="broken")
+    assert (done.code, done.record["stage"]) == (138, "kernel-died")
+    assert "there is no libcuda\n" in done.log
+    assert "The kernel did not start" in done.said
 
 
 def test_out_of_time_keeps_what_there_is(bench: Bench) -> None:

@@ -13,11 +13,13 @@ import nbformat
 from nbformat import NotebookNode
 from papermill.engines import NotebookExecutionManager
 
-from madang.echo import Echo
+from madang.echo import Echo, plain
 from madang.files import write_atomic
+from madang.masking import Mask
 from madang.stopping import Stop
 
 SAVE_EVERY = 3.0  # seconds
+_VALUE, _LINES, _LINE = 2000, 12, 300  # of an error: characters, lines, characters of a line
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Plan:
     error: dict[str, Any] | None = None
     gpu_memory_peak_mib: int | None = None
     ended_itself: bool = False
+    mask: Mask = field(default_factory=Mask)
 
 
 class Manager(NotebookExecutionManager):
@@ -65,15 +68,17 @@ class Manager(NotebookExecutionManager):
     ) -> None:
         """A cell is over, well or not."""
         super().cell_complete(cell, cell_index, **kwargs)
-        self.plan.echo.flush()
+        self.plan.echo.end_cell()
         if cell.metadata.papermill["status"] == self.COMPLETED:
             self.plan.cells_done += 1
 
     def fail(self, cell: NotebookNode, ename: str, evalue: str) -> None:
         """A cell failed: mark it, keep why. What comes after it stays pending."""
         self.cell_exception(cell)
+        mask = self.plan.mask  # before anything is cut: half a secret is not found any more
         self.plan.error = {
-            "cell": self.plan.cell, "id": cell.get("id"), "ename": ename, "evalue": evalue,
+            "cell": self.plan.cell, "id": cell.get("id"), "ename": mask.text(ename),
+            "evalue": mask.text(evalue)[:_VALUE], "lines": _last_lines(cell, mask),
         }
 
     def notebook_complete(self, **_: Any) -> None:
@@ -98,7 +103,7 @@ class Manager(NotebookExecutionManager):
             OSError: it cannot be written; the last good file is as it was.
         """
         self._dirty = False
-        write_atomic(self.plan.output, nbformat.writes(self.nb))
+        write_atomic(self.plan.output, nbformat.writes(self.plan.mask.notebook(self.nb)))
 
     async def autosave(self) -> None:
         """Save what changed, every few seconds, also under a cell that has gone silent."""
@@ -119,3 +124,10 @@ class Manager(NotebookExecutionManager):
             if not self._complained:
                 self._complained = True
                 self.plan.echo.say(f"warning the notebook cannot be saved just now: {e.strerror}")
+
+
+def _last_lines(cell: NotebookNode, mask: Mask) -> list[str]:
+    """The end of the cell's last traceback, for whoever reads of it in a report."""
+    errors = [x for x in cell.get("outputs", ()) if x.output_type == "error"]
+    text = mask.text(plain("\n".join(errors[-1].traceback))) if errors else ""
+    return [x[:_LINE] for x in text.splitlines() if x.strip()][-_LINES:]

@@ -4,17 +4,26 @@ Exit codes of every command: 0 done; 2 refused, or a mistake in what was typed; 
 reached. `madang run submit` and `madang run logs -f` end as the run did: see `ENDS` in follow.py.
 """
 
-import os
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from madang import desk_cli, follow, lease_cli, typed
+from madang import (
+    desk_cli,
+    follow,
+    lease_cli,
+    options,
+    report_cli,
+    schedule_cli,
+    sweeps,
+    typed,
+)
 from madang.client import Client, Problem
+from madang.clock import moment
+from madang.lease_cli import typed_id
 from madang.messages import t
-from madang.tables import Json, show, show_json
+from madang.tables import Json, cell, show, show_json
 
 DETACHED = 130  # what a shell says of a command that was left with Ctrl-C
 _RUN_HELP = """Submit notebooks and follow them.
@@ -51,6 +60,7 @@ app = typer.Typer(
 )
 run = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=_RUN_HELP)
 app.add_typer(run, name="run", short_help="Submit notebooks and follow them.")
+app.add_typer(schedule_cli.schedule, name="schedule")
 app.add_typer(lease_cli.lease, name="lease")
 app.add_typer(desk_cli.reserve, name="reserve")
 app.add_typer(desk_cli.group, name="group")
@@ -58,6 +68,9 @@ app.add_typer(desk_cli.slice_, name="slice")
 app.command("leases")(lease_cli.leases)
 app.command("line")(lease_cli.line)
 app.command("usage")(desk_cli.usage)
+app.command("report")(report_cli.report)
+run.command("diff")(report_cli.diff)
+run.command("export")(report_cli.export)
 
 RunId = Annotated[str, typer.Argument(metavar="ID", help="The run's id, or the beginning of it.")]
 
@@ -117,38 +130,56 @@ def _changed(text: str, found: dict[str, Any], *, as_json: bool) -> None:
 
 @run.command("submit")
 def submit(  # noqa: PLR0913, PLR0917 - each is an option of the command
-    notebook: Annotated[Path, typer.Argument(metavar="NOTEBOOK")],
-    profile: Annotated[str, typer.Option(help="Size of the slice; see `madang offers`.")],
-    parameter: Annotated[list[str] | None, typer.Option(
-        "-p", "--parameter", metavar="NAME=VALUE",
-        help="Numbers, true, lists as in JSON or Python; all else is text.")] = None,
-    parameters: Annotated[Path | None, typer.Option(
-        "-P", "--parameters", help="A JSON or YAML file of parameters.")] = None,
-    image: Annotated[str, typer.Option(help="One of the allowed images.")] = "",
-    timeout: Annotated[str, typer.Option(help="Longest time: 90, 30m, 3h, 1h30m.")] = "",
-    cwd: Annotated[str | None, typer.Option(
-        help="Folder in your home to run in. [default: the notebook's]")] = None,
-    user: Annotated[str, typer.Option("--for", help="Whose run it is (operators).")] = "",
+    notebook: options.Notebook, profile: options.Profile, parameter: options.Parameter = None,
+    parameters: options.Parameters = None, sweep: options.Sweep = None,
+    image: options.Image = "", timeout: options.Timeout = "",
+    at: Annotated[str, typer.Option(
+        help="Not before: 02:00, or 2026-11-24T02:00, in Madang's time zone.")] = "",
+    after: Annotated[str, typer.Option(
+        metavar="RUN", help="Not before this run of yours has succeeded.")] = "",
+    retries: options.Retries = 0, cwd: options.Cwd = None, snapshot: options.Snapshot = True,
+    group: options.Group = "", secret: options.Secret = None, notify: options.Notify = None,
+    user: options.For = "",
     detach: Annotated[bool, typer.Option(
         "--detach", "--no-follow", "-d", help="Do not wait for it.")] = False,
     as_json: Json = False,
 ) -> None:
     """Run a notebook on a slice; it waits in the line like everybody, and you see it run."""
     client = Client()
-    made = client.call("POST", "runs", json={
-        "notebook_name": notebook.name, "notebook": typed.notebook(notebook), "profile": profile,
-        "parameters": typed.parameters(parameters, parameter or []), "image": image,
-        "timeout": typed.seconds(timeout), "cwd": _folder(notebook) if cwd is None else cwd,
-        **({"user": user} if user else {}),
-    })
+    asked, note = options.body(
+        notebook, profile=profile, parameter=parameter, parameters=parameters, sweep=sweep,
+        image=image, timeout=timeout, retries=retries, cwd=cwd, snapshot=snapshot, group=group,
+        user=user, secret=secret, notify=notify,
+    )
+    asked |= {k: x for k, x in (("at", at), ("after", after)) if x}
+    made = client.call("POST", "sweeps" if sweep else "runs", json=asked)
+    if note and not as_json:
+        typer.echo(note, err=True)
+    # what begins at night is waited for by nobody
+    _made(client, made, detach=detach or bool(at or after), as_json=as_json)
+
+
+def _made(client: Client, made: dict[str, Any], *, detach: bool, as_json: bool) -> None:
+    """Say what was made, and follow it unless nobody wants to."""
     if detach and as_json:
         show_json(made)
         return
     if not as_json:
-        text = t("run {id}: its output goes to {folder}", id=made["id"], folder=made["folder"])
-        typer.echo(text, err=not detach)
-    if not detach:
-        raise typer.Exit(_follow(client, made["id"], as_json=as_json))
+        typer.echo(_told(made), err=not detach)
+    if detach:
+        return
+    raise typer.Exit(_follow(client, made["id"], as_json=as_json, sweep="runs" in made))
+
+
+def _told(made: dict[str, Any]) -> str:
+    if "runs" in made:
+        return t("sweep {id}: {count} runs", id=made["id"], count=made["count"])
+    text = t("run {id}: its output goes to {folder}", id=made["id"], folder=made["folder"])
+    if made.get("not_before"):
+        text += "\n" + t("it begins not before {time}", time=moment(made["not_before"]))
+    if made.get("after"):
+        text += "\n" + t("it begins after {run} has succeeded", run=made["after"])
+    return text
 
 
 _COLUMNS = {
@@ -160,10 +191,19 @@ _COLUMNS = {
 @run.command("list")
 def run_list(
     as_json: Json = False,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 20,
+    sweep: Annotated[str, typer.Option(
+        metavar="ID", help="Those of one sweep, with parameters and figures.")] = "",
+    schedule: Annotated[str, typer.Option(
+        metavar="SCHEDULE", help="Those of one schedule, by its name or id.")] = "",
 ) -> None:
     """Your runs, newest first; an operator's are everybody's."""
-    found = Client().call("GET", "runs", params={"limit": limit})
+    client = Client()
+    if sweep:
+        sweeps.table(client.call("GET", f"sweeps/{typed_id(sweep)}"), as_json=as_json)
+        return
+    asked = {"schedule": schedule_cli.named(client, schedule)["id"]} if schedule else {}
+    found = client.call("GET", "runs", params={"limit": limit, **asked})
     rows = found if as_json else [
         x | {
             "cell": f"{x['cells_done']}/{x['cells']}" if x["cells"] else "",
@@ -174,6 +214,11 @@ def run_list(
     show(rows, _COLUMNS, as_json=as_json, none=none)
 
 
+_USUAL = (
+    ("attempt", 1), ("retries", 0), ("retried", 0), ("steps", 0), ("steps_done", 0),
+)
+
+
 @run.command("show")
 def run_show(id: RunId, as_json: Json = False) -> None:
     """Everything that is known of a run."""
@@ -182,8 +227,8 @@ def run_show(id: RunId, as_json: Json = False) -> None:
         show_json(found)
         return
     for key, value in found.items():
-        if value not in (None, "", {}) and (key, value) != ("attempt", 1):
-            print(f"{key.replace('_', ' '):12s} {value}")
+        if value not in (None, "", {}, []) and (key, value) not in _USUAL:
+            print(f"{key.replace('_', ' '):12s} {cell(value)}")
 
 
 @run.command("logs")
@@ -204,33 +249,66 @@ def run_logs(
 
 
 @run.command("cancel")
-def run_cancel(id: RunId, as_json: Json = False) -> None:
+def run_cancel(
+    id: RunId,
+    sweep: Annotated[bool, typer.Option(
+        "--sweep", help="The id is a sweep's: cancel all its runs.")] = False,
+    as_json: Json = False,
+) -> None:
     """Take a run out of the line, or interrupt it: it saves what it has."""
-    _changed("run {id}: {stage}", Client().call("DELETE", f"runs/{id}"), as_json=as_json)
+    client = Client()
+    if not sweep:
+        _changed("run {id}: {stage}", client.call("DELETE", f"runs/{id}"), as_json=as_json)
+        return
+    found = client.call("DELETE", f"sweeps/{typed_id(id)}")
+    if as_json:
+        show_json(found)
+    else:
+        print(sweeps.counts(found))
 
 
-def _follow(client: Client, id: str, *, as_json: bool) -> int:
+@run.command("rerun")
+def run_rerun(
+    id: RunId, parameter: options.Parameter = None, parameters: options.Parameters = None,
+    profile: Annotated[str, typer.Option(help="Another size. [default: the same]")] = "",
+    image: Annotated[str, typer.Option(help="Another image. [default: the same]")] = "",
+    detach: Annotated[bool, typer.Option(
+        "--detach", "--no-follow", "-d", help="Do not wait for it.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Repeat a run from what was kept of it; says in what it will differ."""
+    client = Client()
+    made = client.call("POST", f"runs/{id}/rerun", json={
+        "parameters": typed.parameters(parameters, parameter or []), "profile": profile,
+        "image": image,
+    })
+    if detach and as_json:
+        show_json(made)
+        return
+    for text in () if as_json else made["differs"]:
+        typer.echo(text, err=True)
+    _made(client, made["run"], detach=detach, as_json=as_json)
+
+
+def _follow(client: Client, id: str, *, as_json: bool, sweep: bool = False) -> int:
     try:
+        if sweep:
+            return sweeps.follow(client, id, as_json=as_json)
         found = follow.follow(client, id, quiet=as_json)
     except KeyboardInterrupt:
-        typer.echo("\n" + t(
+        typer.echo("\n" + (t(
+            "sweep {id} goes on without you. Look at it: madang run list --sweep {id}   "
+            "End it: madang run cancel --sweep {id}", id=id,
+        ) if sweep else t(
             "run {id} goes on without you. Follow it: madang run logs -f {id}   "
             "End it: madang run cancel {id}", id=id,
-        ), err=True)
+        )), err=True)
         return DETACHED
     if as_json:
         show_json(found)
     else:
         typer.echo(follow.summary(found), err=True)
     return follow.code_of(found)
-
-
-def _folder(notebook: Path) -> str:
-    """The notebook's folder below the home; "" on the host, where homes are elsewhere."""
-    home = Path(os.environ.get("HOME", "/"))
-    folder = notebook.absolute().parent
-    in_server = "JUPYTERHUB_USER" in os.environ and folder.is_relative_to(home)
-    return str(folder.relative_to(home)) if in_server else ""
 
 
 if __name__ == "__main__":

@@ -6,12 +6,16 @@ import time
 from contextlib import suppress
 from typing import TextIO
 
+from madang.masking import Mask
+
 LONGEST = 2000  # characters of a line
 TRACEBACK = 60  # lines of an error
 REPR = 20  # lines of a shown value
 REFRESH = 10.0  # seconds between two states of a progress bar
+STEPS = 2.0  # seconds between two lines of `madang.progress`: who reads the log's end finds cells
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_PROGRESS = re.compile(r"madang: progress (\d{1,9})/(\d{1,9})")
 
 
 def settle(text: str) -> str:
@@ -22,6 +26,11 @@ def settle(text: str) -> str:
     if "\r" not in text and "\b" not in text:
         return text
     return "\n".join(_shown(line) for line in text.split("\n"))
+
+
+def plain(text: str) -> str:
+    """`text` as a terminal would show it, without colours."""
+    return _ANSI.sub("", settle(text))
 
 
 def _shown(line: str) -> str:
@@ -44,11 +53,14 @@ class Echo:
         self._out = out or sys.stdout
         self._open: dict[str, str] = {}  # per stream: the line that has no end yet
         self._shown = time.monotonic()
+        self.mask = Mask()
+        self.steps = (0, 0)  # done, of: what the notebook told last
+        self._told, self._untold = -STEPS, False
 
     def say(self, text: str) -> None:
         """One line of ours, flushed."""
         self.flush()
-        self._write("madang: " + " ".join(text.split()))
+        self._write("madang: " + " ".join(self.mask.text(text).split()))
 
     def stream(self, name: str, text: str) -> None:
         """What a cell wrote to `name` (stdout, stderr); whole lines at once, the rest later."""
@@ -59,6 +71,23 @@ class Echo:
         if rest and time.monotonic() - self._shown > REFRESH:
             self._line(self._open[name])
             self._shown = time.monotonic()
+
+    def progress(self, done: int, of: int) -> None:
+        """The notebook has come so far; told now, or with the next one, or at the cell's end."""
+        self.steps, self._untold = (done, of), True
+        if time.monotonic() - self._told >= STEPS:
+            self._tell_steps()
+
+    def end_cell(self) -> None:
+        """All that was held back."""
+        self.flush()
+        if self._untold:
+            self._tell_steps()
+
+    def _tell_steps(self) -> None:
+        self._told, self._untold = time.monotonic(), False
+        # a line that a cell has not ended yet is not torn for it
+        self._write("madang: progress {}/{}".format(*self.steps))
 
     def value(self, text: str) -> None:
         """A shown value in its plain form."""
@@ -86,7 +115,12 @@ class Echo:
             self._write(f"… ({left} lines left out)")
 
     def _line(self, line: str) -> None:
-        line = _ANSI.sub("", settle(line.rstrip("\r")))
+        # before it is cut: half a secret is not found any more
+        line = self.mask.text(plain(line.rstrip("\r")))
+        steps = _PROGRESS.fullmatch(line)
+        if steps:  # of a script that the notebook has started: it speaks only by its lines
+            self.progress(min(int(steps[1]), int(steps[2])), int(steps[2]))
+            return
         if line.startswith("madang:"):
             line = " " + line  # a notebook must not move the service's idea of its progress
         if len(line) > LONGEST:
@@ -96,4 +130,4 @@ class Echo:
     def _write(self, line: str) -> None:
         # when nobody reads the log any more, the notebook matters more
         with suppress(OSError, ValueError):
-            print(line, file=self._out, flush=True)
+            print(self.mask.text(line), file=self._out, flush=True)

@@ -12,6 +12,7 @@ seconds have passed (bookkeeping.py), and a stop reaches the notebook as Keyboar
 import asyncio
 import logging
 import shutil
+import subprocess
 import tempfile
 import time
 from contextlib import suppress
@@ -30,6 +31,8 @@ from papermill.log import logger
 from madang import memory
 from madang.bookkeeping import Manager, Plan
 from madang.echo import settle
+from madang.gasp import Gasp
+from madang.progress import told
 from madang.stopping import TIMED_OUT
 
 NAME = "madang"
@@ -73,6 +76,7 @@ class Client(PapermillNotebookClient):
         self._ended = False  # the kernel has said that the cell is over
         self._running = False
         self._starting: asyncio.Task[None] | None = None
+        self._gasp = Gasp()
         self._sockets = tempfile.mkdtemp(prefix="madang-")
         try:
             return asyncio.run(self._execute(**kwargs))
@@ -125,13 +129,23 @@ class Client(PapermillNotebookClient):
         return True
 
     async def _start_kernel(self, **kwargs: Any) -> None:
-        await self.async_start_new_kernel(**kwargs)
+        try:
+            # not our stdout: what a program prints that a cell has started comes by the kernel,
+            # and would stand in the log twice, once as it is, with lines that look like ours
+            await self.async_start_new_kernel(
+                stdout=subprocess.DEVNULL, stderr=self._gasp.fd, **kwargs
+            )
+        finally:
+            self._gasp.begin()
         await self.async_start_new_kernel_client()
 
     def _no_kernel(self, why: str) -> None:
         self.plan.died = True
+        self.plan.echo.error(self._gasp.last(), why)
         text = f"The kernel did not start: {why}"
-        self.plan.error = {"cell": 0, "id": None, "ename": "DeadKernelError", "evalue": text}
+        self.plan.error = {
+            "cell": 0, "id": None, "ename": "DeadKernelError", "evalue": text, "lines": [text],
+        }
 
     async def _cells(self) -> None:
         for index, cell in enumerate(self.nb.cells):
@@ -181,6 +195,8 @@ class Client(PapermillNotebookClient):
         cell.outputs.append(nbformat.v4.new_output(
             "error", ename=ename, evalue=evalue, traceback=[f"{ename}: {evalue}"]
         ))
+        heard = "".join(x.text for x in cell.outputs if x.output_type == "stream")
+        self.plan.echo.error(self._gasp.last(heard), "")
         self.plan.echo.error([], f"{ename}: {evalue}")
         self.nb_man.fail(cell, ename, evalue)
 
@@ -225,7 +241,10 @@ class Client(PapermillNotebookClient):
                 self._interrupt()
         self._ended = msg["msg_type"] == "status" and msg["content"]["execution_state"] == "idle"
         out = super().process_message(msg, cell, cell_index)
-        if out is not None:
+        steps = told(msg)
+        if steps is not None:
+            self.plan.echo.progress(*steps)
+        elif out is not None:
             self._echo(out)
         return out
 

@@ -14,7 +14,7 @@ import nbformat
 from nbformat import NotebookNode
 from papermill import PapermillExecutionError, execute_notebook
 
-from madang import engine, runjson
+from madang import engine, figures, masking, packing, runjson
 from madang.bookkeeping import Plan
 from madang.echo import Echo
 from madang.files import fresh_folder, numbered, set_aside, write_atomic
@@ -36,6 +36,7 @@ EXITS = {
 }
 # a disk that was full for a moment must not cost a night's result
 _SAVE_TRIES, _SAVE_PAUSE = 4, 1.0
+_FILES = "files"  # the snapshot's folder, in the run's
 _LONGEST = 300  # characters of the last line
 
 
@@ -77,7 +78,8 @@ def refuse(why: str) -> None:
 
 
 def _tell(echo: Echo, end: End) -> None:
-    echo.say(f"{end.word} {end.message[:_LONGEST]}")
+    # masked before it is cut: half a secret is not found any more
+    echo.say(f"{end.word} {echo.mask.text(end.message)[:_LONGEST]}")
 
 
 def _run(job: Job, stop: Stop, echo: Echo, began: float) -> End:
@@ -85,19 +87,24 @@ def _run(job: Job, stop: Stop, echo: Echo, began: float) -> End:
     kernel = choose_kernel(nb, job.kernel)
     check_parameters(nb, job.parameters, kernel)
     cwd = _working_folder(job)
+    _check_snapshot(job)
+    environment, echo.mask = masking.read(job.secrets)
     earlier = _earlier_folder(job)
     folder = earlier or _output_folder(job, echo)
     resume = job.resume or earlier is not None
     os.environ |= {"RUN_DIR": str(folder), "RESUME": str(int(resume)), "MADANG_RUN": job.id}
+    os.environ |= environment
     if earlier:
         _keep_earlier(job, earlier, echo)
+    if job.snapshot:
+        cwd = _unpacked(job.snapshot, folder)
     stop.grace = job.grace
     plan = Plan(
         output=folder / f"{job.name}.ipynb", stop=stop, echo=echo,
-        deadline=began + job.timeout if job.timeout else None,
+        deadline=began + job.timeout if job.timeout else None, mask=echo.mask,
         metadata={"run": job.id, "commit": job.record.get("commit"), "stage": "running"},
     )
-    record = RunFile(job, folder, len(nb.cells))
+    record = RunFile(job, folder, len(nb.cells), plan.mask)
     record.begin()
     end = _save(plan, _execute(nb, job, kernel, plan, cwd or folder))
     _keep(record, plan, end)
@@ -105,12 +112,28 @@ def _run(job: Job, stop: Stop, echo: Echo, began: float) -> End:
 
 
 def _working_folder(job: Job) -> Path | None:
-    if job.cwd is None:
+    if job.cwd is None or job.snapshot:
         return None
     cwd = Path.home() / job.cwd
     if not cwd.is_dir():
         raise BadJob(f"There is no folder {job.cwd} in the home to run in.")
     return cwd
+
+
+def _check_snapshot(job: Job) -> None:
+    if job.snapshot:
+        try:
+            packing.check(job.snapshot)
+        except packing.Unpackable as e:
+            raise BadJob(f"The copy of the notebook's folder cannot be used: {e}") from e
+
+
+def _unpacked(snapshot: Path, folder: Path) -> Path:
+    """The copy of the notebook's folder; another attempt finds it as the one before left it."""
+    files = folder / _FILES
+    if not files.exists():
+        packing.unpack(snapshot, files)
+    return files
 
 
 def _output_folder(job: Job, echo: Echo) -> Path:
@@ -155,7 +178,7 @@ def _execute(nb: NotebookNode, job: Job, kernel: Kernel, plan: Plan, cwd: Path) 
         return End(FAILED, _unwritable(e))
     except Exception as e:  # noqa: BLE001
         # a fault of ours must end like any other run: said, saved, with an exit code
-        traceback.print_exc()
+        plan.echo.error(traceback.format_exc().splitlines(), "")
         return End(FAILED, f"internal error in {_where(plan)}: {e!r}")
     return ended(plan)
 
@@ -187,7 +210,7 @@ def _save(plan: Plan, end: End) -> End:
     plan.notebook.metadata["madang"] = plan.metadata | {
         "stage": end.stage, "message": end.message, "exit_code": end.code,
     }
-    text = nbformat.writes(plan.notebook)
+    text = nbformat.writes(plan.mask.notebook(plan.notebook))
     for left in reversed(range(_SAVE_TRIES)):
         try:
             write_atomic(plan.output, text)
@@ -201,11 +224,18 @@ def _save(plan: Plan, end: End) -> End:
 
 
 def _keep(record: RunFile, plan: Plan, end: End) -> None:
+    cells = plan.notebook.cells if plan.notebook else ()
+    metrics, warning = figures.of_run(plan.output.parent, cells)
+    if warning:
+        plan.echo.say(f"warning {warning}")
+    done, of = plan.echo.steps
+    counts = {
+        "cells": plan.cells, "cells_done": plan.cells_done, "steps": of, "steps_done": done,
+    }
     try:
         record.end(
-            stage=end.word, exit_code=end.code, message=end.message, cells=plan.cells,
-            cells_done=plan.cells_done, error=plan.error,
-            gpu_memory_peak_mib=plan.gpu_memory_peak_mib,
+            stage=end.word, exit_code=end.code, message=end.message, counts=counts,
+            error=plan.error, metrics=metrics, gpu_memory_peak_mib=plan.gpu_memory_peak_mib,
         )
     except OSError as e:
         plan.echo.say(f"warning run.json is out of date. {_unwritable(e)}")

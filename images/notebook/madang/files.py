@@ -1,8 +1,10 @@
 """Writes that a reader never sees half done, and folders that are nobody else's."""
 
+import fcntl
 import itertools
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -26,6 +28,37 @@ def write_atomic(path: Path, text: str) -> None:
         if isinstance(e, OSError):
             e.filename = str(path)  # a full disk names no file, and nobody knows the one aside
         raise
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One at a time in this folder, over all processes and threads; made where it is not there.
+
+    Raises:
+        OSError: it cannot be made or opened.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # a file system without locks: two writers at once are rare, and a figure is worth more
+        with suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def sync(folder: Path) -> None:
+    """Put a folder's names on the disk: after a rename, a power cut must not undo it.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def fresh_folder(wanted: Path) -> Path:

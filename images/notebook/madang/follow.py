@@ -24,8 +24,8 @@ REFUSED = 2
 _POLL = 3.0  # seconds between two looks at the line
 _RETRY, _PATIENCE = 2.0, 60.0  # seconds; after a restart the service is back in some ten
 _STAGES = {
-    "waiting": "in the line", "starting": "starting", "running": "running",
-    "stopping": "stopping: it saves what it has",
+    "planned": "planned: not in the line yet", "waiting": "in the line", "starting": "starting",
+    "running": "running", "stopping": "stopping: it saves what it has",
 }
 _OURS = "madang: "
 _TAIL = 400  # characters by which a log that is sent again is recognised
@@ -161,6 +161,7 @@ class _Plain:
         self._quiet = quiet
         self._said = ""
         self._open = ""
+        self._tenth = -1
 
     def __enter__(self) -> Self:
         return self
@@ -191,18 +192,29 @@ class _Plain:
 
     def _line(self, line: str) -> None:
         if line.startswith(_OURS):
-            self._cell(line.removeprefix(_OURS))
+            self._count(line.removeprefix(_OURS))
         elif not self._quiet:
             self._theirs(line)
 
-    def _cell(self, text: str) -> None:
+    def _count(self, text: str) -> None:
+        """`cell 1/3`, `progress 2/10`; anything else of ours is for the service."""
         word, _, rest = text.partition(" ")
-        cell, _, cells = rest.partition("/")
-        if word == "cell" and cell.isdigit() and cells.isdigit():
-            self._at(int(cell), int(cells))
+        done, _, of = rest.partition("/")
+        if done.isdecimal() and of.isdecimal():
+            if word == "cell":
+                self._at(int(done), int(of))
+            elif word == "progress" and int(of):
+                self._steps(int(done), int(of))
 
     def _at(self, cell: int, cells: int) -> None:
+        self._tenth = -1
         self.say(t("cell {cell}/{cells}", cell=cell, cells=cells))
+
+    def _steps(self, done: int, of: int) -> None:
+        # a line for each tenth: a file of them is read by people
+        if done * 10 // of != self._tenth:
+            self._tenth = done * 10 // of
+            self.say(t("step {done}/{of}", done=done, of=of))
 
     def _ours(self, text: str) -> None:
         typer.echo(text, err=True)
@@ -222,6 +234,7 @@ class _Bar(_Plain):
             console=Console(), transient=True,
         )
         self._task = self._progress.add_task("", total=None, cells="")
+        self._cell = (0, 0)
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -232,8 +245,16 @@ class _Bar(_Plain):
         self._progress.stop()
 
     def _at(self, cell: int, cells: int) -> None:
+        self._cell = (cell, cells)
         text = t("cell {cell}/{cells}", cell=cell, cells=cells)
         self._progress.update(self._task, completed=cell - 1, total=cells, cells=text)
+
+    def _steps(self, done: int, of: int) -> None:
+        cell, cells = self._cell
+        text = f"{t('cell {cell}/{cells}', cell=cell, cells=cells)}, " if cells else ""
+        text += t("step {done}/{of}", done=done, of=of)
+        part = max(cell - 1, 0) + min(done / of, 1)
+        self._progress.update(self._task, completed=part, total=cells or 1, cells=text)
 
     def _ours(self, text: str) -> None:
         self._progress.update(self._task, description=text)
@@ -256,11 +277,12 @@ def summary(run: Mapping[str, Any]) -> str:
     took = datetime.fromisoformat(ended) - datetime.fromisoformat(begun)
     return t(
         "run {id}: {stage} after {time}. {message}", id=run["id"], stage=run["stage"],
-        time=_time(took.total_seconds()), message=run.get("message", ""),
+        time=lasted(took.total_seconds()), message=run.get("message", ""),
     ).rstrip()
 
 
-def _time(seconds: float) -> str:
+def lasted(seconds: float) -> str:
+    """How long, like 1m05s."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes:02}m{rest:02}s" if hours else f"{minutes}m{rest:02}s"

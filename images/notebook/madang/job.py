@@ -21,10 +21,20 @@ class BadJob(Exception):
 
 
 @dataclass(frozen=True)
+class Secret:
+    """A secret that the run was given: a file, and with `env` also an environment variable."""
+
+    name: str
+    path: Path
+    env: bool = False
+
+
+@dataclass(frozen=True)
 class Job:
     """One run. `folder` and `cwd` are relative to the home; `timeout` in seconds, 0 for none.
 
-    `attempt` counts from 1: a run that had to give its slice back is begun again.
+    `attempt` counts from 1: a run that had to give its slice back is begun again. `snapshot` is a
+    packed folder that it works in a copy of, instead of in `cwd`.
     """
 
     id: str
@@ -38,6 +48,8 @@ class Job:
     resume: bool = False
     grace: float = 20
     attempt: int = 1
+    snapshot: Path | None = None
+    secrets: tuple[Secret, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -84,6 +96,11 @@ def _job(data: Mapping[str, Any]) -> Job:
         resume=bool(data.get("resume")),
         grace=float(data.get("grace", 20)),
         attempt=int(data.get("attempt", 1)),
+        snapshot=Path(data["snapshot"]) if data.get("snapshot") else None,
+        secrets=tuple(
+            Secret(str(x["name"]), Path(x["path"]), env=x["env"] is True)
+            for x in data.get("secrets") or ()
+        ),
         record=dict(data.get("record") or {}),
     )
 

@@ -33,6 +33,21 @@ _KO = {
     "running": "실행 중",
     "stopping: it saves what it has": "멈추는 중: 지금까지의 결과를 저장합니다",
     "cell {cell}/{cells}": "셀 {cell}/{cells}",
+    "step {done}/{of}": "단계 {done}/{of}",
+    "there is no folder {path}": "{path} 폴더가 없습니다",
+    "the folder {path} is more than {limit} MiB, packed; the largest files: {some}. "
+    "Move them elsewhere, or run in your home as it is: --no-snapshot":
+        "{path} 폴더는 압축해도 {limit} MiB가 넘습니다. 가장 큰 파일: {some}. "
+        "다른 곳으로 옮기거나, 홈을 그대로 쓰려면 --no-snapshot을 붙이세요",
+    "the folder {path} has more than {files} files or {limit} MiB; the largest files: {some}. "
+    "Move them elsewhere, or run in your home as it is: --no-snapshot":
+        "{path} 폴더에 파일이 {files}개 또는 {limit} MiB를 넘게 있습니다. 가장 큰 파일: {some}. "
+        "다른 곳으로 옮기거나, 홈을 그대로 쓰려면 --no-snapshot을 붙이세요",
+    "copied along: {files} files, {size} KiB": "함께 복사함: 파일 {files}개, {size} KiB",
+    "copied along: {files} files, {size} KiB; left out: {names}":
+        "함께 복사함: 파일 {files}개, {size} KiB. 뺀 것: {names}",
+    "the notebook lies in your home itself, which is not copied: it runs there":
+        "노트북이 홈 폴더 바로 아래에 있습니다. 홈은 복사하지 않고 그 자리에서 실행합니다",
     "the connection to Madang broke; trying again": "마당과의 연결이 끊겼습니다. 다시 시도합니다",
     "the connection to Madang broke: {error}. The run goes on: madang run show {id}":
         "마당과의 연결이 끊겼습니다: {error}. 실행은 계속됩니다: madang run show {id}",
@@ -63,6 +78,8 @@ _KO = {
         "예약할 수 있습니다: {group}에 {profile} {count}개, {when}; 다음 {next}",
     "reservation {id}: {count} of {profile} for {group}, {when}; next {next}":
         "예약 {id}: {group}에 {profile} {count}개, {when}; 다음 {next}",
+    "none: Madang does not know this time zone any more":
+        "없음: 마당이 이 시간대를 더는 알지 못합니다",
     "nothing is reserved": "예약이 없습니다",
     "reservation {id} is taken back": "예약 {id}을(를) 취소했습니다",
     "no groups": "그룹이 없습니다",
@@ -80,6 +97,67 @@ _KO = {
     "several slices are {key}: {keys}": "{key}인 슬라이스가 여럿입니다: {keys}",
     "there is no slice {key}; `madang slices` shows them as GPU and SLOT":
         "슬라이스 {key}이(가) 없습니다. `madang slices`의 GPU와 SLOT을 쓰세요",
+    "{since} - {until}: {well} succeeded, {wrong} went wrong, {still} not ended yet":
+        "{since} - {until}: 성공 {well}개, 문제 {wrong}개, 끝나지 않음 {still}개",
+    "sweep {id} of {notebook}: {counts}": "{notebook}의 스윕 {id}: {counts}",
+    "parameters that differ": "달라진 매개변수",
+    "figures": "기록한 값",
+    "the notebook and its outputs are as before": "노트북과 출력이 이전과 같습니다",
+    "cells: {changed} changed, {added} new, {removed} removed, {same} with the same source; "
+    "outputs of {outputs} differ":
+        "바뀐 셀 {changed}개, 새 셀 {added}개, 없어진 셀 {removed}개, 내용이 같은 셀 {same}개; "
+        "출력이 다른 셀 {outputs}개",
+    "outputs differ": "출력이 다름",
+    "pictures: {before} before, {now} now": "그림: 이전 {before}개, 이번 {now}개",
+    "cell {place}": "셀 {place}",
+    # ---- Notebook Jobs in Lab ----
+    "{name} cannot be the name of a parameter": "{name}은(는) 매개변수 이름이 될 수 없습니다",
+    "{name} is {default} in the notebook, and {value} is no value of that kind":
+        "{name}은(는) 노트북에서 {default}인데, {value}은(는) 같은 종류의 값이 아닙니다",
+    "What it saved is in {folder}": "저장한 결과는 {folder}에 있습니다",
+    "probably {time}": "예상 시각 {time}",
+    "not before {time}": "{time}부터 대기합니다",
+    "after run {id} has succeeded": "실행 {id}이(가) 성공한 뒤에 대기합니다",
+    "not in the line yet: you have enough runs there":
+        "아직 대기하지 않습니다: 이미 대기 중인 내 실행이 많습니다",
+    "Notebook": "노트북",
+    "Input": "입력",
+    "Files": "파일",
+    "a schedule needs its times: a cron expression": "일정에는 시각이 필요합니다: cron 식을 쓰세요",
+    "In Lab: leave “Run job with input folder” unticked, then it runs there.":
+        "Lab에서는 “입력 폴더와 함께 실행”의 선택을 해제하면 그 폴더에서 실행됩니다.",
+    "a time limit is seconds, or 30m, 3h, 1h30m, 1d, not {text}":
+        "시간 제한은 초 또는 30m, 3h, 1h30m, 1d처럼 씁니다: {text}",
+    "tries after a loss are a number from 0 to {most}, not {text}":
+        "유실 시 재시도는 0부터 {most}까지의 수입니다: {text}",
+    "choose a size; if the form shows none, open it anew":
+        "슬라이스 크기를 고르세요. 보이지 않으면 양식을 다시 여세요",
+    "a schedule runs with its own values; for others, make a job of the notebook":
+        "일정은 자신의 값으로 실행됩니다. 다른 값으로 실행하려면 노트북으로 작업을 만드세요",
+    "the list of jobs cannot be changed: {error}": "작업 목록을 바꿀 수 없습니다: {error}",
+    "--sweep wants NAME=VALUE,VALUE or NAME=0..4, not {text}":
+        "--sweep에는 이름=값,값 또는 이름=0..4를 주세요: {text}",
+    "--sweep names {name} twice": "--sweep에 {name}이(가) 두 번 있습니다",
+    "{text} has more than {most} values": "{text}의 값이 {most}개보다 많습니다",
+    "planned: not in the line yet": "예정됨: 아직 대기 줄에 서지 않았습니다",
+    "sweep {id}: {count} runs": "스윕 {id}: 실행 {count}개",
+    "sweep {id}: {counts}": "스윕 {id}: {counts}",
+    "sweep {id} goes on without you. Look at it: madang run list --sweep {id}   "
+    "End it: madang run cancel --sweep {id}":
+        "스윕 {id}은(는) 계속됩니다. 보기: madang run list --sweep {id}   "
+        "끝내기: madang run cancel --sweep {id}",
+    "it begins not before {time}": "{time} 이후에 시작합니다",
+    "it begins after {run} has succeeded": "{run}이(가) 성공한 뒤에 시작합니다",
+    "no schedules yet: madang schedule add NOTEBOOK --name … --cron …":
+        "아직 일정이 없습니다: madang schedule add 노트북 --name … --cron …",
+    "it has not run yet": "아직 실행된 적이 없습니다",
+    "schedule {name} is removed": "일정 {name}을(를) 지웠습니다",
+    "schedule {name} is paused": "일정 {name}을(를) 잠시 멈추었습니다",
+    "schedule {name}: next {time}": "일정 {name}: 다음 {time}",
+    "paused": "멈춤",
+    "several schedules are called {name}: {ids}": "{name}인 일정이 여럿입니다: {ids}",
+    "there is no schedule {name}; `madang schedule list` shows yours":
+        "일정 {name}이(가) 없습니다. 내 일정은 `madang schedule list`로 볼 수 있습니다",
     "no runs yet: madang run submit NOTEBOOK --profile …":
         "아직 실행이 없습니다: madang run submit 노트북 --profile …",
 }

@@ -5,16 +5,19 @@ import platform
 import resource
 import site
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from madang import results
 from madang.files import write_atomic
 from madang.job import Job
+from madang.masking import Mask
 
 NAME = "run.json"
+# what the notebook has said, or whoever submitted it: no secret stays in it
+_SAID = ("parameters", "message", "error", "metrics")
 # of the service's record; always present, null where it is not known
 _KEPT = ("image", "image_digest", "commit", "slice", "node", "lease", "user", "asked_at")
 
@@ -50,9 +53,10 @@ def peak_rss_mib() -> int:
 class RunFile:
     """Writes run.json: at the start with stage `running`, at the end with the truth."""
 
-    def __init__(self, job: Job, folder: Path, cells: int) -> None:
+    def __init__(self, job: Job, folder: Path, cells: int, mask: Mask) -> None:
         now = datetime.now(UTC)
         self._path = folder / NAME
+        self._mask = mask
         self._started = now
         self._data: dict[str, Any] = {
             "id": job.id,
@@ -60,6 +64,7 @@ class RunFile:
             "notebook": job.name,
             "output": f"{job.name}.ipynb",
             "folder": folder.name,
+            "snapshot": job.snapshot is not None,
             "parameters": dict(job.parameters),
             "seed": job.record.get("seed", job.parameters.get("seed")),
             **{k: job.record.get(k) for k in _KEPT},
@@ -73,6 +78,8 @@ class RunFile:
             "exit_code": None,
             "cells": cells,
             "cells_done": 0,
+            "steps": 0,
+            "steps_done": 0,
             "error": None,
             "metrics": {},
             "resources": {"peak_rss_mib": None, "gpu_memory_peak_mib": None},
@@ -87,10 +94,10 @@ class RunFile:
         self._write()
 
     def end(
-        self, *, stage: str, exit_code: int, message: str, cells: int, cells_done: int,
-        error: dict[str, Any] | None, gpu_memory_peak_mib: int | None,
+        self, *, stage: str, exit_code: int, message: str, counts: Mapping[str, int],
+        error: dict[str, Any] | None, metrics: dict[str, Any], gpu_memory_peak_mib: int | None,
     ) -> None:
-        """Write it for the last time.
+        """Write it for the last time; `counts` of cells and of the notebook's own steps.
 
         Raises:
             OSError: it cannot be written; the first one stays.
@@ -100,8 +107,7 @@ class RunFile:
             "ended_at": now.isoformat(),
             "duration_s": round((now - self._started).total_seconds(), 3),
             "stage": stage, "message": message, "exit_code": exit_code,
-            "cells": cells, "cells_done": cells_done, "error": error,
-            "metrics": results.read(self._path.parent),
+            **counts, "error": error, "metrics": metrics,
             "resources": {
                 "peak_rss_mib": peak_rss_mib(), "gpu_memory_peak_mib": gpu_memory_peak_mib,
             },
@@ -109,4 +115,5 @@ class RunFile:
         self._write()
 
     def _write(self) -> None:
-        write_atomic(self._path, json.dumps(self._data, indent=1, ensure_ascii=False) + "\n")
+        data = self._data | {k: self._mask.deep(self._data[k]) for k in _SAID}
+        write_atomic(self._path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")

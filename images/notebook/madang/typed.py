@@ -1,19 +1,23 @@
 """What a person typed or named on the command line, as values; every mistake is one clear line."""
 
 import ast
+import base64
 import json
+import os
 import re
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from madang import packing
 from madang.client import Problem
 from madang.messages import t
 
 LARGEST = 200  # MiB of a file that is read at all; the service has its own limit after stripping
 _TIME = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?")
 _UNITS = (86400, 3600, 60, 1)
+_TOLD = 8  # names of what is left out
 
 
 def notebook(path: Path) -> dict[str, Any]:
@@ -33,6 +37,53 @@ def notebook(path: Path) -> dict[str, Any]:
         # what an earlier run left there goes
         metadata["madang"] = {"commit": _commit(path)}
     return found
+
+
+def place(path: Path, cwd: str | None, *, snapshot: bool) -> tuple[dict[str, Any], str]:
+    """(where the run of a notebook shall work, as the service takes it; a line on that or "").
+
+    In a copy of the notebook's folder as it is now; without a snapshot, or where a folder of the
+    home is named, in that folder itself.
+
+    Raises:
+        Problem: the folder is too large to be copied.
+    """
+    if cwd is not None or not snapshot:
+        return {"cwd": _in_home(path) if cwd is None else cwd}, ""
+    folder = path.absolute().parent
+    if Path(os.environ.get("HOME", "/")).is_relative_to(folder):
+        text = t("the notebook lies in your home itself, which is not copied: it runs there")
+        return {"cwd": _in_home(path)}, text
+    try:
+        packed = packing.pack(folder, _snapshot_most(), without=path.name)
+    except packing.Unpackable as e:
+        raise Problem(str(e)) from e
+    return {"cwd": "", "snapshot": base64.b64encode(packed.data).decode()}, _copied(packed)
+
+
+def _in_home(path: Path) -> str:
+    """The notebook's folder below the home; "" on the host, where homes are elsewhere."""
+    home, folder = Path(os.environ.get("HOME", "/")), path.absolute().parent
+    in_server = "JUPYTERHUB_USER" in os.environ and folder.is_relative_to(home)
+    return str(folder.relative_to(home)) if in_server else ""
+
+
+def _snapshot_most() -> int:
+    text = os.environ.get("MADANG_SNAPSHOT_MIB", "")
+    return int(text) if text.isdecimal() else packing.LIMIT
+
+
+def _copied(packed: packing.Packed) -> str:
+    if not packed.files and not packed.left_out:
+        return ""
+    names = ", ".join(packed.left_out[:_TOLD]) + (", …" if packed.left_out[_TOLD:] else "")
+    size = (len(packed.data) + 1023) // 1024
+    if names:
+        return t(
+            "copied along: {files} files, {size} KiB; left out: {names}", files=packed.files,
+            size=size, names=names,
+        )
+    return t("copied along: {files} files, {size} KiB", files=packed.files, size=size)
 
 
 def parameters(path: Path | None, pairs: Sequence[str]) -> dict[str, Any]:

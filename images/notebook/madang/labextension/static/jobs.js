@@ -23,7 +23,8 @@ export const wrong = (name, value) => {
 export const rows = (known, texts) => {
   const names = [
     'stage', 'profile', 'group', 'slice', 'attempt', 'cells', 'steps', 'metrics', 'timeout',
-    'retries', 'overlap', 'catch_up', 'next', 'sweep', 'source', 'note',
+    'retries', 'secrets', 'notify', 'overlap', 'catch_up', 'next', 'last', 'sweep', 'source',
+    'note',
   ];
   const shown = (name, value) => texts[`${name}.${value}`]
     ?? (name === 'timeout' ? span(value, texts) : String(value));
@@ -104,6 +105,12 @@ export class Jobs {
     }
   }
 
+  note(lines) {
+    if (lines.length) {
+      this._lab.apputils.Notification.info(lines.join('\n'), {autoClose: 15000});
+    }
+  }
+
   tell(error) {
     this._lab.apputils.Notification.error(error.message, {autoClose: 15000});
   }
@@ -130,7 +137,7 @@ const Form = props => {
   return make('div', {className: 'madang-Jobs'}, [
     // where there is a choice
     ...(groups.length > 1 ? [field('group', groups)] : []),
-    field('timeout'), field('retries'),
+    field('timeout'), field('retries'), field('secrets'), field('notify'),
     ...(scheduled ? [field('overlap', ['skip', 'queue', 'replace']), field('catch_up')] : []),
   ]);
 };
@@ -242,7 +249,10 @@ const Known = ({jobs, model}) => {
     leave: WAITS.includes(model.status)
       && (() => jobs.execute('scheduling:stop-job', {id: model.jobId}).then(list)),
     again: ENDED.includes(model.status)
-      && (() => jobs.ask('POST', `${model.jobId}/again`).then(list)),
+      && (() => jobs.ask('POST', `${model.jobId}/again`).then(made => {
+        jobs.note(made.differs);
+        return list();
+      })),
   };
   const buttons = Object.entries(acts)
     .filter(([, act]) => act)
