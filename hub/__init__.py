@@ -5,8 +5,9 @@
     hub/core/          pure decisions: no clock, no I/O; `step(state, event, now)` moves a lease
     hub/edge/          one outside thing per module: the store, the cards, Docker, homes, the hub's
                        API, the firewall, the machine
-    hub/*.py           the floor: verbs that put a decision and a touch in order: broker, batch,
-                       desk, doctor; `edges.py` makes all edges, `machine.py` is the door to the
+    hub/*.py           the floor: verbs that put a decision and a touch in order: broker, batch
+                       (moving moves runs), schedules (occurring gives slots their turn), desk,
+                       doctor; `edges.py` makes all edges, `machine.py` is the door to the
                        supervisor
     hub/face/          JupyterHub's spawner and log-in, the service, the command line, the
                        supervisor; `face/setup/` is what `make` runs before anything is installed

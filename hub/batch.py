@@ -1,35 +1,40 @@
-"""Runs: ask for a lease, start the container, follow it, end the lease whatever happens.
-
-Nothing here waits for a container: each tick compares what the store says of a run with what
-Docker says of its container, and moves the run by what it sees. A killed service loses nothing
-but the seconds until the next tick. A run that has to give its slice back is stopped, saves, and
-waits again with its age: another attempt, under another lease.
-"""
+"""Runs: submit one or a sweep, plan it, cancel it, run it again. `moving` does the rest."""
 
 import builtins
+import json
 import logging
 import secrets
 import sys
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import Any
 
-from hub import metrics
+from hub import allowed
 from hub.broker import Broker
-from hub.containers import LastWords, last_words, run_spec
-from hub.core import runs
-from hub.core.lease import OPEN, Kind, Lease, Stage, State, Why
-from hub.core.runs import OPEN_RUNS, Run, RunStage, Submission, new_run, progress_of
-from hub.edge.engine import Container, ContainerSpec
-from hub.errands import Errands
-from hub.errors import NotFound, Refusal, Unavailable, Unknown
+from hub.core import claims, planning, roster, runs, sizes, sweeps
+from hub.core.hours import local_of, zone_of
+from hub.core.lease import Kind, Request
+from hub.core.notebook import Json
+from hub.core.runs import Run, RunStage, Submission, new_run
+from hub.core.sweeps import Sweep, SweepLine
+from hub.edge.store import Unit
+from hub.errors import NotFound, Refusal, Text, Unavailable, Unknown
+from hub.moving import Mover
+from hub.rerunning import differences
 from hub.runfiles import RunFiles
+from hub.telling import Telling
 
 log = logging.getLogger("madang.batch")
-# after its own time-out the runner still saves; then it is stopped from outside
-_PRUNE = timedelta(hours=1)
-_OVERTIME = timedelta(seconds=60)
+_EVERY = sys.maxsize
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """A run that repeats an earlier one, and how it will differ from it."""
+
+    run: Run
+    differs: tuple[Text, ...]
 
 
 class Batch:
@@ -40,45 +45,173 @@ class Batch:
     ) -> None:
         self.broker = broker
         self.settings = broker.settings
+        self.files = RunFiles(broker.settings)
+        self.mover = Mover(broker, self.files, clock)
+        self.telling = Telling(broker.settings)
         self._store = broker.edges.store
         self._engine = broker.edges.engine
-        self._files = RunFiles(broker.settings.data)
-        self._clock = clock
-        self._errands = Errands()
-        self._pruned = datetime.min.replace(tzinfo=UTC)
 
     def close(self) -> None:
         """Let starts and stops under way finish; no new ones."""
-        self._errands.close()
+        self.mover.errands.close()
 
-    # ---- verbs -----------------------------------------------------------------------------
+    def tick(self) -> None:
+        """Move every run that has not ended."""
+        self.mover.tick()
+
+    # ---- submitting ------------------------------------------------------------------------
 
     def submit(self, wanted: Submission) -> Run:
-        """Check the notebook, keep a copy of it, and stand in line.
+        """Check the notebook, keep a copy of it, and stand in line, or be planned.
 
         Raises:
             BadInput: not a notebook, a parameter it does not know, a path that leaves the home,
                 an image or a profile that is not to be had. Nothing is kept then.
             Unavailable: the disk is full or the store does not answer.
         """
-        run = new_run(
-            wanted, id=secrets.token_hex(5), now=self._clock(),
-            image=self.settings.default_image, limit=self.settings.run_timeout,
-        )
+        wanted = self._named(wanted)
+        return self._kept(wanted, [self.made(wanted)])[0]
+
+    def sweep(self, wanted: Submission) -> Sweep:
+        """The same for every point of a sweep: all of them or none.
+
+        Raises:
+            BadInput, Unavailable: as `submit`; or its values are none, or too many.
+        """
+        wanted = self._named(wanted)
+        made = self.points(wanted)
+        return Sweep(made[0].sweep, tuple(self._kept(wanted, made)))
+
+    def made(self, wanted: Submission, day: date | None = None) -> Run:
+        """The run, as yet kept nowhere; `day` is in its folder's name, today if not given.
+
+        Raises:
+            BadInput: as `submit`.
+        """
+        return new_run(wanted, id=_new_id(), **self._around(day))
+
+    def points(self, wanted: Submission, day: date | None = None) -> builtins.list[Run]:
+        """The same for a sweep.
+
+        Raises:
+            BadInput: as `sweep`.
+        """
+        return sweeps.new_runs(wanted, iter(_new_id, ""), _new_id(), **self._around(day))
+
+    def _around(self, day: date | None) -> dict[str, Any]:
+        now = self.mover.clock()
+        return {
+            "now": now, "image": self.settings.default_image, "limit": self.settings.run_timeout,
+            "day": day or local_of(now, zone_of(self.settings.timezone)).date(),
+        }
+
+    def _named(self, wanted: Submission) -> Submission:
+        """With the whole id of the run that it is to come after."""
+        if not wanted.after:
+            return wanted
+        return replace(wanted, after=self.get(wanted.after, user=wanted.user).id)
+
+    def _kept(self, wanted: Submission, made: Sequence[Run]) -> builtins.list[Run]:
+        self.check(made[0])
+        self.telling.look_up(wanted.user, wanted.notify)
+        return self.with_input(made, lambda: self.files.put_input(
+            made[0].input_id, wanted.notebook, wanted.snapshot
+        ))
+
+    def with_input(
+        self, made: Sequence[Run], keep: Callable[[], None]
+    ) -> builtins.list[Run]:
+        """Keep the input, then the runs; where a slice can be asked for at once, ask."""
         try:
-            self._files.put_input(run.id, wanted.notebook)
+            keep()
             with self._store.write() as unit:
-                runs.check_share(unit.runs.values(), run.user, self.settings.runs_open)
-                unit.put_run(run)
-            self._ask(run)
+                placed = self.place(unit, made)
+            for run in placed:
+                if run.stage is RunStage.WAITING and len(placed) == 1:
+                    self.mover.ask(run)
         except (Refusal, OSError) as e:
-            self._forget(run, e)
+            self._forget(made, e)
             if isinstance(e, OSError):
                 raise Unavailable("The notebook cannot be stored: {error}.", error=e) from e
             raise
-        return run
+        return placed
 
-    def cancel(self, id: str, by: str) -> Run:
+    def place(self, unit: Unit, made: Sequence[Run]) -> builtins.list[Run]:
+        """Put these runs of one person into a write: in the line, or planned.
+
+        Raises:
+            Refusal: the person has too many.
+        """
+        has, in_line = unit.look.counts(made[0].user)
+        planning.check_share(has, len(made), self.settings.runs_open)
+        room, now = self.settings.runs_in_line - in_line, self.mover.clock()
+        # the runs of a sweep come into the line with the next tick, each for itself
+        placed = [
+            planning.planned(x, now, room=room > 0 and len(made) == 1) for x in made
+        ]
+        for run in placed:
+            unit.put_run(run)
+        return placed
+
+    def check(self, run: Run) -> None:
+        """Refuse at once what would be refused when it asks, perhaps in the middle of a night.
+
+        Raises:
+            BadInput: an image, a profile, a group or a secret that is not to be had, or what it is
+                to come after will never succeed.
+            Unavailable: the disk is full, or no card was seen yet.
+        """
+        allowed.check_image(self.settings, run.image)
+        allowed.check_disk(self.settings, self.broker.edges.homes)
+        state, now = self.broker.state(), self.mover.clock()
+        sizes.check_profile(state, run.profile)
+        self.mover.secrets.check(run.user, run.secrets)
+        self.telling.check(run.user, run.notify)
+        groups = roster.groups_of(self.broker.members(), run.user)
+        group = run.group or claims.default_group(state, groups, now)
+        claims.check_request(state, Request(
+            id=run.id, user=run.user, kind=Kind.RUN, name=run.id, profile=run.profile,
+            image=run.image, asked_at=now, group=group, member_of=groups,
+        ), now)
+        if run.after:
+            planning.check_after(self.get(run.after, user=run.user))
+
+    # ---- again -----------------------------------------------------------------------------
+
+    def rerun(
+        self, id: str, changes: Mapping[str, Json], *, profile: str = "", image: str = ""
+    ) -> Rerun:
+        """Repeat a run from what was kept of it: the same notebook, folder, parameters, image.
+
+        Raises:
+            NotFound: no such run, or its input is kept no more.
+            BadInput, Unavailable: as `submit`.
+        """
+        old = self.get(id)
+        try:
+            notebook = json.loads(self.files.input(old.input_id))
+        except FileNotFoundError as e:
+            raise NotFound(
+                "The input of run {id} is kept no more: that ends {days} days after its end. "
+                "Submit the notebook again.", id=old.id, days=self.settings.keep_days,
+            ) from e
+        wanted = Submission(
+            user=old.user, name=old.notebook, notebook=notebook,
+            parameters={**old.parameters, **changes}, profile=profile or old.profile,
+            image=image or old.image, cwd=old.cwd, timeout=old.timeout, group=old.group,
+            retries=old.retries + old.retried, secrets=old.secrets, notify=old.notify,
+        )
+        made = self.made(wanted)
+        self.check(made)
+        differs = differences(self._engine, self._store, self.files, old, made)
+        run = self.with_input([made], lambda: self.files.copy_input(
+            made.id, self.files, old.input_id
+        ))[0]
+        return Rerun(run, differs)
+
+    # ---- cancelling ------------------------------------------------------------------------
+
+    def cancel(self, id: str, by: str, reason: str = "") -> Run:
         """Take a run out of the line, or stop it: it saves and ends within the stop time-out.
 
         Cancelling a run that has ended changes nothing.
@@ -89,14 +222,41 @@ class Batch:
         run = self.get(id)
         if run.done:
             return run
-        run = self._update(run.id, lambda r: runs.cancelled(
-            r, f"cancelled by {by}", at=self._clock()
-        ))
-        if run.done:
-            self.broker.withdraw(run.lease_id, f"cancelled by {by}")
-        else:
-            self._errands.stop(run.id, self._stop, run)
+        why = runs.cancelled_by(by, reason)
+        run = self.mover.update(
+            run.id, lambda r: runs.cancelled(r, why, at=self.mover.clock())
+        )
+        self.let_go(run, why)
         return run
+
+    def cancel_sweep(self, id: str, by: str) -> Sweep:
+        """Cancel all runs of a sweep that have not ended.
+
+        Raises:
+            NotFound: no such sweep.
+        """
+        self.get_sweep(id)
+        why, now = runs.cancelled_by(by), self.mover.clock()
+        with self._store.write() as unit:
+            found = [
+                runs.cancelled(x, why, at=now) for x in unit.look.runs_of("sweep", id)
+            ]
+            for run in found:
+                unit.put_run(run)
+        for run in found:
+            if run.done:
+                self.mover.over(run)
+            self.let_go(run, why)
+        return self.get_sweep(id)
+
+    def let_go(self, run: Run, why: str) -> None:
+        """A cancelled run's place in the line goes, or its container is told to save and end."""
+        if run.done:
+            self.broker.withdraw(run.lease_id, why)
+        else:
+            self.mover.stop(run)
+
+    # ---- looking ---------------------------------------------------------------------------
 
     def get(self, id: str, *, user: str | None = None) -> Run:
         """A run by its id or by a prefix that only it has; `user`: among that person's.
@@ -109,18 +269,53 @@ class Batch:
             raise NotFound("There is no run {id}. `madang run list` shows yours.", id=id)
         return run
 
-    def list(self, *, user: str | None = None, limit: int = 100) -> list[Run]:
+    def list(
+        self, *, user: str | None = None, limit: int = 100, sweep: str | None = None,
+        schedule: str | None = None, ended_since: datetime | None = None,
+    ) -> list[Run]:
         """Runs, newest first."""
-        return self._store.runs(user=user, limit=limit)
+        return self._store.runs(
+            user=user, limit=limit, sweep=sweep, schedule=schedule, ended_since=ended_since
+        )
+
+    def heads(
+        self, *, user: str | None = None, limit: int = 100, sweep: str | None = None,
+        schedule: str | None = None,
+    ) -> builtins.list[tuple[str, str, RunStage]]:
+        """(id, user, stage) of runs, newest first."""
+        return self._store.run_heads(user=user, limit=limit, sweep=sweep, schedule=schedule)
+
+    def of_ids(self, ids: Sequence[str]) -> dict[str, Run]:
+        """The runs of these ids, as far as there are any."""
+        return self._store.runs_by_id(ids)
+
+    def get_sweep(self, id: str, *, user: str | None = None) -> Sweep:
+        """A sweep with all its runs, in the order of its points; `user`: if it is that person's.
+
+        Raises:
+            NotFound: no such sweep.
+        """
+        found = self._store.runs(user=user, limit=_EVERY, sweep=id) if id else []
+        if not found:
+            raise NotFound("There is no sweep {id}. `madang run list` shows yours.", id=id)
+        return Sweep(id, tuple(reversed(found)))
+
+    def sweeps(self, *, user: str | None = None, limit: int = 100) -> builtins.list[SweepLine]:
+        """Sweeps, newest first."""
+        return sweeps.lines(self._store.sweeps(user=user, limit=limit))
 
     def open_runs(self) -> builtins.list[Run]:
-        """All runs that have not ended, newest first."""
-        return self._store.runs(user=None, limit=sys.maxsize, stages=OPEN_RUNS)
+        """All runs in the line or running, newest first; planned ones are not among them."""
+        return self._store.runs(user=None, limit=_EVERY, stages=planning.IN_LINE)
+
+    def counts(self) -> dict[RunStage, int]:
+        """How many runs have not ended, by stage."""
+        return self._store.run_counts()
 
     def logs(self, id: str) -> bytes:
         """What the run has printed so far, in all attempts; empty before it has started."""
         run = self.get(id)
-        *earlier, last = (self._files.log(run.id, x) for x in range(1, run.attempt + 1))
+        *earlier, last = (self.files.log(run.id, x) for x in range(1, run.attempt + 1))
         if last is None:
             try:
                 last = self._engine.logs(run.lease_id)
@@ -130,221 +325,15 @@ class Batch:
                 ) from e
         return b"".join([*(x or b"" for x in earlier), last])
 
-    # ---- the tick --------------------------------------------------------------------------
-
-    def tick(self) -> None:
-        """Move every run that has not ended by what its lease and its container show."""
-        self._prune()
-        moving = self.open_runs()
-        try:
-            state = self.broker.state()
-            self._clear_old(state, {x.lease_id for x in moving})
-            if not moving:
-                return
-            containers = {c.lease: c for c in self._engine.containers() if c.kind == Kind.RUN}
-        except (Unknown, Unavailable):
-            return
-        for run in moving:
-            if not self._errands.busy(run.id):
-                self._apart(run.id, self._move, run, containers, state)
-
-    def _apart(self, id: str, work: Callable[..., None], *args: object) -> None:
-        """Whatever one run's trouble is, it must not hold up the others."""
-        try:
-            work(*args)
-        except Unknown as e:
-            log.warning("run %s is looked at again later: %s", id, e)
-        except Exception:
-            log.exception("run %s is looked at again later", id)
-
-    def _move(self, run: Run, containers: Mapping[str, Container], state: State) -> None:
-        container = containers.get(run.lease_id)
-        lease = state.leases.get(run.lease_id) or self._store.lease(run.lease_id)
-        if container is not None and (container.running or container.finished_at):
-            self._follow(run, container, lease)
-        elif lease is None:
-            self._ask_again(run)
-        elif run.stage is RunStage.STOPPING or lease.stage not in (Stage.WAITING, Stage.GRANTED):
-            # one that was made and not started is removed first, so that none comes up late
-            if container is None or not runs.gives_way(run, lease):
-                self._without_container(run, lease)
-        elif lease.stage is Stage.GRANTED:
-            # also where a container was made and not started: the start finishes it
-            self._errands.start(run.id, self._start, run, lease)
-
-    def _clear_old(self, state: State, known: set[str]) -> None:
-        for lease in state.leases.values():
-            if lease.request.kind is Kind.RUN and lease.id not in known:
-                self._apart(lease.request.name, self._clear, lease)
-
-    def _clear(self, lease: Lease) -> None:
-        """A lease that no run needs any more goes, and its container: a service died before that.
-
-        The run has ended, or is at another attempt.
-        """
-        run = self._store.run(lease.request.name)
-        if run is not None and not run.done and run.lease_id == lease.id:
-            return  # new
-        if lease.stage in OPEN:
-            self.broker.withdraw(lease.id, "its run is over")
-        elif lease.stage is Stage.DRAINING:
-            self._engine.remove(lease.id)
-
-    def _follow(self, run: Run, container: Container, lease: Lease | None) -> None:
-        if not container.running:
-            self._finish(run, container, lease)
-            return
-        if run.stage in (RunStage.WAITING, RunStage.STARTING):
-            # the service died between the start and telling of it
-            self._now_running(run)
-        if lease is not None and lease.why is Why.HAND:
-            run = self._update(run.id, lambda r: runs.cancelled(r, lease.cause, at=self._clock()))
-        late = self._overdue(run, self._clock())
-        if run.stage is RunStage.STOPPING or runs.gives_way(run, lease) or late:
-            self._errands.stop(run.id, self._stop, run)
-        self._note_progress(run)
-
-    def _overdue(self, run: Run, at: datetime) -> bool:
-        if run.started_at is None:
-            return False
-        return at > run.started_at + timedelta(seconds=run.timeout) + _OVERTIME
-
-    def _note_progress(self, run: Run) -> None:
-        said = self._engine.logs(run.lease_id, tail=200).decode(errors="replace")
-        done, cells, _ = progress_of(said)
-        if (done, cells) != (run.cells_done, run.cells) and cells:
-            self._update(run.id, lambda r: replace(r, cells_done=done, cells=cells))
-
-    def _finish(self, run: Run, container: Container, lease: Lease | None) -> None:
-        """Keep the log, say how it ended, remove the container, give the slice back."""
-        code = container.exit_code if container.exit_code is not None else -1
-        text = self._engine.logs(run.lease_id)
-        after = self._end(run, lease, LastWords(code, container.oom, text), container.finished_at)
-        self.broker.ended(run.lease_id, f"run {after.stage.value}")
-        self._engine.remove(run.lease_id)
-
-    def _without_container(self, run: Run, lease: Lease) -> None:
-        """Its lease is over or to end, and no container runs: what the tick has kept tells, if any.
-
-        Without that it was cancelled before it ran, it gave way, or it was lost.
-        """
-        kept = last_words(self.settings.data, run.lease_id)
-        if kept and kept.exit_code is not None:
-            self._end(run, lease, kept, lease.ended_at)
-        else:
-            if kept:
-                self._files.keep_log(run.id, run.attempt, kept.log)
-            self._update(run.id, lambda r: runs.vanished(r, lease, at=self._clock()))
-        self.broker.withdraw(run.lease_id, "its run is over")
-
-    def _end(self, run: Run, lease: Lease | None, last: LastWords, at: datetime | None) -> Run:
-        """The run after its container's end; `last.exit_code` is known."""
-        self._files.keep_log(run.id, run.attempt, last.log)
-        # judged at its end: a service that was away for a night must not call a failure a time-out
-        at = at or self._clock()
-        said, overdue = last.log.decode(errors="replace"), self._overdue(run, at)
-        code = -1 if last.exit_code is None else last.exit_code
-        return self._update(run.id, lambda r: runs.ended(
-            r, code, said, lease, at=at, oom=last.oom, overdue=overdue
-        ))
-
-    # ---- starting and stopping ---------------------------------------------------------------
-
-    def _start(self, run: Run, lease: Lease) -> None:
-        began = time.monotonic()
-        run = self._update(run.id, lambda r: runs.starting(r, lease))
-        if run.stage is not RunStage.STARTING or run.lease_id != lease.id:
-            return
-        try:
-            spec = self._spec(run, lease)
-            self._engine.start_run(spec, confirm=lambda: self.broker.may_start(lease.id))
-        except (Refusal, Unknown, OSError) as e:
-            self._not_started(run, e)
-            return
-        metrics.START.labels(Kind.RUN.value).observe(time.monotonic() - began)
-        self._now_running(run)
-
-    def _now_running(self, run: Run) -> None:
-        lease = self._store.lease(run.lease_id)
-        # one whose lease was ended from outside meanwhile is told to stop, not removed at once
-        if lease is None or lease.why is None:
-            self.broker.started(run.lease_id)
-        self._update(run.id, lambda r: runs.running(r, run.attempt, at=self._clock()))
-
-    def _not_started(self, run: Run, error: Exception) -> None:
-        if isinstance(error, Unknown):
-            # the container may be there all the same: the next ticks will see
-            log.warning("run %s: the start gave no answer: %s", run.id, error)
-            return
-        lease = self._store.lease(run.lease_id)
-        if lease is not None and lease.why is not None:
-            self._update(run.id, lambda r: runs.vanished(r, lease, at=self._clock()))
-            return
-        self._update(run.id, lambda r: runs.not_started(r, str(error), at=self._clock()))
-        self.broker.withdraw(run.lease_id, f"could not start: {error}")
-
-    def _stop(self, run: Run) -> None:
-        try:
-            self._engine.stop(run.lease_id, self.settings.run_stop_timeout)
-        except (Unknown, Unavailable) as e:
-            log.warning("run %s does not stop yet: %s", run.id, e)
-
-    def _spec(self, run: Run, lease: Lease) -> ContainerSpec:
-        options = self.broker.container_options(lease, user=run.user, kind=Kind.RUN)
-        return run_spec(
-            self.settings, run, lease, options,
-            notebook=self._files.input(run.id),
-            digest=self._engine.images().get(run.image, ""),
-        )
-
     # ---- inside ----------------------------------------------------------------------------
 
-    def _ask(self, run: Run) -> None:
-        former = self._store.lease(run.former_lease) if run.former_lease else None
-        self.broker.ask(
-            user=run.user, kind=Kind.RUN, name=run.id, profile=run.profile, image=run.image,
-            id=run.lease_id, group=former.request.group if former else "", asked_at=run.asked_at,
-            again=run.attempt > 1,
-        )
-
-    def _ask_again(self, run: Run) -> None:
-        """It gave its slice back; or the service died between keeping it and asking for a slice."""
-        try:
-            self._ask(run)
-        except Unavailable as e:
-            log.warning("run %s asks again later: %s", run.id, e)
-        except Refusal as e:
-            self._not_started(run, e)
-
-    def _forget(self, run: Run, error: Exception) -> None:
-        log.info("run of %s is refused: %s", run.user, error)
-        self._files.forget(run.id)
+    def _forget(self, made: Sequence[Run], error: Exception) -> None:
+        log.info("%d runs of %s are refused: %s", len(made), made[0].user, error)
+        self.files.forget(made[0].input_id)
         with self._store.write() as unit:
-            unit.drop_run(run.id)
+            for run in made:
+                unit.drop_run(run.id)
 
-    def _update(self, id: str, change: Callable[[Run], Run]) -> Run:
-        """Change a run inside one transaction; what somebody else wrote meanwhile is kept.
 
-        The end of a run passes here once: its input goes, and it is counted.
-        """
-        with self._store.write() as unit:
-            run = unit.runs.get(id)
-            if run is not None:
-                after = change(run)
-                if after != run:
-                    unit.put_run(after)
-        if run is None:  # it has ended: nothing moves it any more
-            return self.get(id)
-        if after.done:
-            self._files.drop_input(id)
-            metrics.run_done(after)
-            log.info("run %s of %s: %s (%s)", id, after.user, after.stage.value, after.message)
-        return after
-
-    def _prune(self) -> None:
-        """Once an hour: delete what is older than `keep_days` of ended runs and containers."""
-        now = self._clock()
-        if now - self._pruned < _PRUNE:
-            return
-        self._pruned = now
-        self._files.prune(now - timedelta(days=self.settings.keep_days))
+def _new_id() -> str:
+    return secrets.token_hex(5)

@@ -43,6 +43,7 @@ from hub.edge.engine import Network
 from hub.edge.store import Unit
 from hub.edges import Edges, open_edges
 from hub.errors import NotFound, Refusal
+from hub.lostzones import LostZones
 from hub.outlook import Outlook
 from hub.stopping import Stops
 
@@ -70,6 +71,7 @@ class Broker:
         self._clock = clock
         self._guarded = datetime.min.replace(tzinfo=UTC)
         self._stops = Stops(edges)
+        self._lost_zones = LostZones()
         self.outlook = Outlook(edges.store, clock)
 
     def close(self) -> None:
@@ -81,14 +83,14 @@ class Broker:
     def ask(  # noqa: PLR0913 - each is a part of what is asked, by its name
         self, *, user: str, kind: Kind, name: str, profile: str, image: str,
         options: Mapping[str, object] | None = None, group: str = "", id: str = "",
-        asked_at: datetime | None = None, again: bool = False,
+        asked_at: datetime | None = None, again: bool = False, needs: timedelta | None = None,
     ) -> Lease:
         """Ask for a slice; asking again for the same (user, kind, name) returns the same lease.
 
         Granted at once where a slice is free and nobody goes before. An open request for another
         profile is not changed by asking: it is returned as it stands. `group`: in whose name; ""
-        is the first of the person's. `again`: it gave way, and keeps what it was once allowed, also
-        where its group has ended since or the person has left it.
+        is the first of the person's. `needs`: how long a run will take. `again`: it gave way, and
+        keeps what it was once allowed, also where its group has ended or the person has left it.
 
         Raises:
             BadInput: unknown profile, a profile that no card here is cut into, an image that is
@@ -106,6 +108,7 @@ class Broker:
                 id=id or secrets.token_hex(8), user=user, kind=kind, name=name, profile=profile,
                 image=image, asked_at=asked_at or now, options=dict(options or {}),
                 group=group or claims.default_group(state, groups, now), member_of=groups,
+                needs=needs,
             )
             if state.open_for(*request.owner) is None:
                 # not where a place is kept already: a restarted hub asks again for it
@@ -259,6 +262,7 @@ class Broker:
         metrics.moved(before, state)
         self._act_all((*effects, *more))
         self._stops.again(state, seen.containers or {}, self._clock())
+        self._lost_zones.look(state.house)
         self._guard_network(at)
 
     def network(self, *, prepare: bool = False) -> Network:

@@ -22,6 +22,7 @@ _NOT_SETTINGS = frozenset({"CONFIG", "API", "TOKEN", "TEST_OWNS_DOCKERD"})
 
 
 _SOONEST_CULL = 600
+_CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -118,6 +119,9 @@ class Settings(BaseSettings):
     patience: int = Field(4 * 3600, ge=1, description=(
         "Seconds in the line after which a server goes before everybody's share."))
     run_patience: int = Field(24 * 3600, ge=1, description="The same for a run.")
+    night: str = Field("22:00-07:00", pattern=f"^({_CLOCK}-{_CLOCK})?$", description=(
+        "Hours, in `timezone`, in which runs are served by share like servers, and ask back what "
+        "is held beyond its promise; none when empty."))
     grace: int = Field(900, ge=0, description=(
         "Seconds for which reserved slices are kept for the group in its hours."))
     margin: int = Field(600, ge=0, description=(
@@ -127,11 +131,43 @@ class Settings(BaseSettings):
     week_starts: str = Field("Mon 00:00", description=(
         "When the week of the quotas begins, in that time zone."))
 
-    runs_open: int = Field(100, ge=1, description=(
-        "Runs that one person may have waiting or running."))
+    runs_open: int = Field(2000, ge=1, description=(
+        "Runs that one person may have that have not ended, planned ones too."))
+    runs_in_line: int = Field(20, ge=1, description=(
+        "Runs of one person that stand in the line or run at once; more are planned until then."))
     keep_days: int = Field(30, ge=1, description=(
-        "Days for which logs of ended runs and containers are kept."))
+        "Days for which inputs, logs and results of ended runs are kept on the host."))
     notebook_mib: int = Field(20, ge=1, description="Largest notebook that can be submitted, MiB.")
+    snapshot_mib: int = Field(20, ge=0, description=(
+        "Largest folder that can be submitted with a notebook, packed, MiB."))
+    output_mib: int = Field(50, ge=0, description=(
+        "Largest output notebook of which the host keeps a copy for reports, MiB."))
+    notify_hosts: tuple[str, ...] = Field((), description=(
+        "Hosts that may be told of a run's end although they are not on the public internet: "
+        "chat.example.ac.kr, 10.0.0.5:8065, *.example.ac.kr:*."))
+    notify_mail_domains: tuple[str, ...] = Field((), description=(
+        "Domains to which mail may go; besides, it goes to people whose name is an address."))
+    ntfy_server: str = Field("https://ntfy.sh", pattern=r"^https?://[^\s]+$", description=(
+        "Server of ntfy://TOPIC."))
+    smtp_host: str = Field("", description="Mail server; without one no mail is sent.")
+    smtp_port: int = Field(587, ge=1, le=65535, description="Its port: 587, 465 or 25.")
+    smtp_tls: Literal["starttls", "tls", "none"] = Field("starttls", description=(
+        "How the way to it is made safe: starttls (587), tls (465), none (a relay on this machine)."
+    ))
+    smtp_from: str = Field("", pattern=r"^([^@\s]+@[^@\s]+)?$", description=(
+        "Sender of the mail: madang@example.ac.kr."))
+    smtp_user: str = Field("", description="User at the mail server, where it wants one.")
+    smtp_password_file: Path | None = Field(None, description=(
+        "File (mode 600) with that user's password."))
+    public_url: str = Field("", pattern=r"^(https?://[^\s]+)?$", description=(
+        "Where people reach Madang, for links in what is sent: https://madang.example.ac.kr; no "
+        "links when empty."))
+    schedules_file: Path | None = Field(Path("notebooks/schedules.toml"), description=(
+        "File of schedules, read at start and whenever it has changed; none when empty."))
+    report_at: str = Field("07:00", description=(
+        "When the day's report is put into people's homes, in that time zone; never when empty."))
+    language: Literal["en", "ko"] = Field("en", description=(
+        "Language of what is written while nobody reads: the reports in people's homes."))
     disk_free_mib: int = Field(1024, ge=0, description=(
         "Free space in the data folder below which nothing new starts, MiB."))
 
@@ -153,11 +189,18 @@ class Settings(BaseSettings):
     ldap_bind_dn: tuple[str, ...] = Field((), description=(
         "LDAP: bind DN templates with {username}."))
 
-    @field_validator("data", "simulated_dir")
+    @field_validator("data", "simulated_dir", "schedules_file")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
+    def _absolute(cls, value: Path | None) -> Path | None:
         # the hub, its service and the command line run in different folders
-        return Path(__file__).resolve().parents[1] / value.expanduser()
+        return None if value is None else (
+            Path(__file__).resolve().parents[1] / value.expanduser()
+        )
+
+    @field_validator("schedules_file", mode="before")
+    @classmethod
+    def _or_none(cls, value: object) -> object:
+        return None if value == "" else value
 
     @field_validator("cpu_idle")
     @classmethod
@@ -182,6 +225,13 @@ class Settings(BaseSettings):
         day, _, at = value.partition(" ")
         if day not in WEEKDAYS or not _readable(at):
             raise ValueError(f"{value!r} is no moment of a week; write it like 'Mon 06:00'")
+        return value
+
+    @field_validator("report_at")
+    @classmethod
+    def _clock(cls, value: str) -> str:
+        if value and not _readable(value):
+            raise ValueError(f"{value!r} is no time of a day; write it like 07:00")
         return value
 
     @property

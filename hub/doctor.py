@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from hub import schedulefile
 from hub.config import Settings
 from hub.core.mig import Slice
 from hub.edge import host
 from hub.edge.engine import EngineFacts
 from hub.edge.gpu.nvml import has_driver
+from hub.edge.vault import Vault
 from hub.edges import Edges, open_edges
-from hub.errors import Refusal, Unknown
+from hub.errors import BadInput, Refusal, Unknown
 
 _OLDEST_TOOLKIT = (1, 18)  # from here on CDI is refreshed, and device nodes survive daemon-reload
 _OLDEST_NODE = (20,)
@@ -54,9 +56,11 @@ def examine(settings: Settings, *, up: bool) -> Iterator[Fact]:
         yield from _asked("cards", lambda: _cards(settings, edges))
         yield from _asked("database", lambda: _database(edges))
         yield from _asked("roster", lambda: _roster(edges))
+        yield from _asked("schedules", lambda: _schedules(settings, edges))
         yield _disk("disk for homes", edges.homes.free_mib(), _HOMES_MIB,
                     settings.disk_free_mib, str(settings.data))
         yield _node()
+        yield from _asked("secrets", lambda: _secrets(settings))
         yield from _ports(settings, up=up)
     finally:
         edges.store.close()
@@ -203,6 +207,24 @@ def _roster(edges: Edges) -> Iterator[Fact]:
                    "`madang roster load people.csv`, or set MADANG_ROSTER.")
 
 
+def _schedules(settings: Settings, edges: Edges) -> Iterator[Fact]:
+    path = settings.schedules_file
+    if path is None or not path.exists():
+        yield Fact("schedules", Level.OK, "none in a file")
+        return
+    try:
+        found = schedulefile.read(path)
+    except BadInput as e:
+        yield Fact("schedules", Level.FAIL, str(e),
+                   f"Mend {path}; until then its last good version is in force.")
+        return
+    people = {x.name for x in edges.store.members()} if edges.store.current() else set()
+    unknown = sorted({x.entry.user for x in found} - people) if people else []
+    said = f"{len(found)} in {path}"
+    yield Fact("schedules", Level.OK, said + (
+        f"; those of {', '.join(unknown)} run nothing: not in the roster" if unknown else ""))
+
+
 def _disk(name: str, free: int, comfortable: int, least: int, where: str) -> Fact:
     found = f"{free // 1024} GiB free in {where}"
     if free < least:
@@ -211,6 +233,15 @@ def _disk(name: str, free: int, comfortable: int, least: int, where: str) -> Fac
     if free < comfortable:
         return Fact(name, Level.WARN, found, "Make room soon.")
     return Fact(name, Level.OK, found)
+
+
+def _secrets(settings: Settings) -> Iterator[Fact]:
+    vault = Vault(settings)
+    for path in vault.exposed():
+        yield Fact("secrets", Level.FAIL, f"others than root can read {path}",
+                   f"chown root: {path}; chmod go= {path}. Whoever could read it may have: change "
+                   "the secret where it comes from too.")
+    yield Fact("secrets", Level.OK, f"{len(vault.list())} for runs")
 
 
 def _node() -> Fact:

@@ -9,7 +9,7 @@ SLICE_STATES = (
     "free", "reserved", "held", "ending", "draining", "quarantined", "blocked", "missing", "busy",
 )
 LEASE_STAGES = ("waiting", "granted", "running", "draining", "quarantined")
-RUN_OPEN = ("waiting", "starting", "running", "stopping")
+RUN_OPEN = ("planned", "waiting", "starting", "running", "stopping")
 
 
 @dataclass(frozen=True)

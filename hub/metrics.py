@@ -35,12 +35,12 @@ REASONS = (
     "docker", "ended", "exited", "firewall", "geometry", "group", "group-ended", "home", "hub",
     "image", "image-missing", "lease-lost", "network", "no-choice", "no-gpu", "no-hook",
     "no-reason", "no-room", "not-a-notebook", "not-allowed", "not-found", "not-held",
-    "not-logged-in", "old-docker", "options", "parameters-too-large", "path", "pin-refused",
-    "profile-not-here", "quota", "reservation", "reservation-conflict", "reserved", "retries",
-    "roster", "schedule", "schedules-file", "slice-gone", "slice-in-use", "snapshot",
-    "somebody-waits", "stop", "sweep", "timeout", "too-large", "too-many-runs", "too-many-streams",
-    "unavailable", "unknown-gpu", "unknown-model", "unknown-parameter", "unknown-profile",
-    "waited-too-long",
+    "not-logged-in", "notify", "old-docker", "options", "parameters-too-large", "path",
+    "pin-refused", "profile-not-here", "quota", "reservation", "reservation-conflict", "reserved",
+    "retries", "roster", "schedule", "schedules-file", "secret", "slice-gone", "slice-in-use",
+    "snapshot", "somebody-waits", "stop", "sweep", "timeout", "too-large", "too-many-runs",
+    "too-many-streams", "unavailable", "unknown-gpu", "unknown-model", "unknown-parameter",
+    "unknown-profile", "waited-too-long",
 )
 
 
@@ -65,6 +65,14 @@ OCCURRENCES = _counter(
     "madang_occurrences", "Slots of schedules that had their turn, by what became of them.",
     outcome=("run", "skipped", "missed", "refused"),
 )
+NOTIFICATIONS = Counter(
+    "madang_notifications",
+    "Tries to tell somebody that a run has ended, by the kind of place and what became of it.",
+    ("kind", "outcome"),
+)
+for _kind in ("webhook", "mail", "ntfy"):
+    for _outcome in ("sent", "retried", "dropped"):
+        NOTIFICATIONS.labels(_kind, _outcome)
 TOLD = Counter("madang_operator_messages", "Things that only the operator can mend; see the log.")
 UNKNOWN = _counter(
     "madang_unknown_answers", "Looks at the machine that gave no usable answer, by what was asked.",
@@ -118,7 +126,8 @@ for _kind in KINDS:
 
 _MADE = (
     REFUSALS, GRANTS, WAIT, HELD, ETA, ETA_ERROR, NOTICES, EXTENSIONS, RECLAIMS, RUNS,
-    OCCURRENCES, TOLD, UNKNOWN, START, TICK, TICKS, TICK_FAILURES, LAST_TICK, STREAMS,
+    OCCURRENCES, NOTIFICATIONS, TOLD, UNKNOWN, START, TICK, TICKS, TICK_FAILURES, LAST_TICK,
+    STREAMS,
 )
 
 

@@ -11,6 +11,7 @@ from hub.broker import open_broker
 from hub.config import Settings
 from hub.core.roster import Member, Role, parse
 from hub.edge import dump
+from hub.edge.vault import Vault
 from hub.edges import open_edges
 from hub.errors import BadInput
 
@@ -120,7 +121,7 @@ def upgrade(settings: Settings) -> bool:
 
 
 def backup(settings: Settings, folder: Path, now: datetime) -> list[Path]:
-    """Copies of Madang's and JupyterHub's databases and of the secrets, in a folder of their own.
+    """Copies of Madang's and JupyterHub's databases and of all secrets, in a folder of their own.
 
     Homes are not in it: they are plain files, for the tool that you back files up with.
 
@@ -135,9 +136,10 @@ def backup(settings: Settings, folder: Path, now: datetime) -> list[Path]:
     if settings.database.startswith("postgresql"):
         dump.postgresql(settings.database, target / "madang.dump")
         made.append(target / "madang.dump")
-    if (settings.data / "secrets").is_dir():
-        shutil.copytree(settings.data / "secrets", target / "secrets")
-        made.append(target / "secrets")
+    for name in ("secrets", "run-secrets"):
+        if (settings.data / name).is_dir():
+            shutil.copytree(settings.data / name, target / name)
+            made.append(target / name)
     return made
 
 
@@ -155,6 +157,8 @@ def clear(settings: Settings) -> int:
 def uninstall(settings: Settings) -> None:
     """Take this installation off the machine: containers, network, firewall rules, cards' state.
 
+    What of secrets is laid out in memory goes too.
+
     The data folder stays. May be repeated.
 
     Raises:
@@ -164,5 +168,6 @@ def uninstall(settings: Settings) -> None:
     edges.engine.clear(settings.stop_timeout)
     edges.engine.remove_network()
     edges.firewall.remove()
+    Vault(settings).leave()
     for path in settings.simulated_dir.glob(f"{settings.name}.*"):
         path.unlink(missing_ok=True)

@@ -160,7 +160,7 @@ class _Pairs:
         return True
 
     def _may_ask(self, lease: Lease, holder: Lease) -> bool:
-        """Who sits in front of a screen may ask anybody; a run no other run, and by day the idle."""
+        """Who sits in front of a screen may ask anybody; a run no run, and by day only the idle."""
         if lease.request.kind is Kind.SERVER:
             return True  # `_gives` has let nobody else in
         if holder.request.kind is Kind.RUN:

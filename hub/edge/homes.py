@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 
 UID = GID = 1000  # the student in every image
 _UNFINISHED = ".new-"
-_NOT_SHIPPED = frozenset({"__pycache__", ".ipynb_checkpoints", ".git"})
+# the last is the operator's
+_NOT_SHIPPED = frozenset({"__pycache__", ".ipynb_checkpoints", ".git", "schedules.toml"})
 _SHIPPED = Path(__file__).resolve().parents[2] / "notebooks"
 _OWN = 0o700
 _TRAVERSE = 0o711  # homes can be reached, their names cannot be listed

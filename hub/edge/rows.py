@@ -4,7 +4,7 @@ Rows are read in the order of their columns: names cost a third more on 7,000 ro
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import RowMapping, Table
@@ -13,6 +13,7 @@ from hub.core.mig import Slice, SliceKey
 from hub.core.nouns import Kind, Lease, Notice, Request, Stage, Why
 from hub.core.rules import Group, Reservation, Span, Usage, Weekly
 from hub.core.runs import Run, RunStage
+from hub.core.schedules import Occurrence, Outcome, Overlap, Schedule
 from hub.edge import tables
 
 Row = Sequence[Any]
@@ -64,6 +65,7 @@ def lease_row(lease: Lease) -> dict[str, Any]:
         "notice_at": notice and notice.at, "leave_by": notice and notice.leave_by,
         "why": lease.why and str(lease.why), "eta_earliest": eta and eta[0],
         "eta_latest": eta and eta[1], "member_of": list(asked.member_of),
+        "charged": lease.charged, "needs": asked.needs and asked.needs.total_seconds(),
     }
 
 
@@ -73,17 +75,17 @@ def lease_of(row: Row) -> Lease:
         id, user, kind, name, profile, image, asked_at, group, options, stage, node, gpu, size,
         start, granted_at, started_at, draining_at, ended_at, until, cause, promised, rate,
         reservation, active_at, heard_at, notice_why, notice_at, leave_by, why, earliest, latest,
-        member_of, _,
+        member_of, charged, needs, _,
     ) = row
     return Lease(
         Request(
             id, user, _KINDS[kind], name, profile, image, asked_at, group, options,
-            tuple(member_of),
+            tuple(member_of), needs and timedelta(seconds=needs),
         ),
         _STAGES[stage], None if gpu is None else SliceKey(node, gpu, size, start), granted_at,
         started_at, draining_at, ended_at, until, cause, promised, rate, reservation, active_at,
         heard_at, Notice(Why(notice_why), notice_at, leave_by) if notice_why else None,
-        Why(why) if why else None, (earliest, latest) if earliest else None,
+        Why(why) if why else None, (earliest, latest) if earliest else None, charged,
     )
 
 
@@ -142,13 +144,54 @@ def reservation_of(row: Row) -> Reservation:
 
 def run_row(run: Run) -> dict[str, Any]:
     """What is written of a run; its fields are the columns."""
-    row = {c.name: getattr(run, c.name) for c in tables.runs.columns}
-    return row | {"stage": str(run.stage), "parameters": dict(run.parameters)}
+    row = {x: getattr(run, x) for x in _RUN}
+    return row | {
+        "stage": str(run.stage), "parameters": dict(run.parameters), "metrics": dict(run.metrics),
+        "error": run.error and dict(run.error), "secrets": list(run.secrets),
+        "notify": list(run.notify),
+    }
 
 
-def run_of(row: RowMapping) -> Run:
-    """A row of `runs`."""
-    return Run(**{**row, "stage": RunStage(row["stage"])})
+def run_of(row: Row) -> Run:
+    """A row of `runs`; its columns are the fields, in their order."""
+    values = list(row)
+    values[_STAGE] = _RUN_STAGES[values[_STAGE]]
+    values[-2:] = map(tuple, values[-2:])  # secrets, notify
+    return Run(*values)
+
+
+_RUN = [c.name for c in tables.runs.columns]
+_STAGE = _RUN.index("stage")
+_RUN_STAGES = {str(x): x for x in RunStage}
+
+
+def schedule_row(made: Schedule) -> dict[str, Any]:
+    """What is written of a schedule; its fields are the columns."""
+    row = {c.name: getattr(made, c.name) for c in tables.schedules.columns}
+    return row | {
+        "parameters": dict(made.parameters), "overlap": str(made.overlap),
+        "sweep": {k: list(x) for k, x in made.sweep.items()},
+        "notify": list(made.notify), "secrets": list(made.secrets),
+    }
+
+
+def schedule_of(row: RowMapping) -> Schedule:
+    """A row of `schedules`."""
+    return Schedule(**{
+        **row, "overlap": Overlap(row["overlap"]), "notify": tuple(row["notify"]),
+        "secrets": tuple(row["secrets"]),
+    })
+
+
+def occurrence_row(seen: Occurrence) -> dict[str, Any]:
+    """What is written of an occurrence; its fields are the columns."""
+    row = {c.name: getattr(seen, c.name) for c in tables.occurrences.columns}
+    return row | {"outcome": str(seen.outcome)}
+
+
+def occurrence_of(row: RowMapping) -> Occurrence:
+    """A row of `occurrences`."""
+    return Occurrence(**{**row, "outcome": Outcome(row["outcome"])})
 
 
 # ---- the parts of the state, as it has them ----------------------------------------------------

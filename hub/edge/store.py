@@ -8,7 +8,7 @@ process has changed it (`states`); its mappings are shared by all, so nobody may
 """
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -19,27 +19,31 @@ import sqlalchemy as sa
 from hub.core.nouns import Lease, Limits, Stage, State
 from hub.core.roster import Member, Role
 from hub.core.rules import House, Rules
-from hub.core.runs import DONE, Run, RunStage
-from hub.edge import rows, states, tables
+from hub.core.runs import Run
+from hub.core.schedules import Occurrence, Schedule
+from hub.edge import planned, rows, states, tables
 from hub.edge.database import Database, told
+from hub.edge.planned import Look
+from hub.edge.runreads import Reads
 from hub.edge.schema import Schema
 from hub.edge.states import Kept
 from hub.edge.writing import Batch, Turns
-
-_NOT_DONE = [str(x) for x in RunStage if x not in DONE]
 
 
 @dataclass
 class Unit:
     """One write transaction. Assign `state`; what differs from what was read is written at the end.
 
-    `runs`: runs that are not done, by id; `members`: the roster. Read when first asked for.
+    `runs`: runs that are not done, by id; `members`: the roster. Read when first asked for. `look`:
+    what is there of runs and schedules, without what this unit has put.
     """
 
     state: State
-    load_runs: Callable[[], dict[str, Run]]
+    look: Look
     load_members: Callable[[], tuple[Member, ...]]
     changed_runs: dict[str, Run | None] = field(default_factory=dict)
+    changed_schedules: dict[str, Schedule | None] = field(default_factory=dict)
+    occurrences: list[Occurrence] = field(default_factory=list)
 
     @cached_property
     def members(self) -> tuple[Member, ...]:
@@ -48,21 +52,41 @@ class Unit:
 
     @cached_property
     def runs(self) -> dict[str, Run]:
-        """Runs that are not done, by id."""
-        return self.load_runs()
+        """Runs that are not done, by id, and those that were put."""
+        put = self.changed_runs
+        found = {**self.look.runs(), **{k: x for k, x in put.items() if x is not None}}
+        return {k: x for k, x in found.items() if put.get(k, x) is not None}
+
+    def run(self, id: str) -> Run | None:
+        """One run that is not done, or that was put; thousands may be planned beside it."""
+        return self.changed_runs[id] if id in self.changed_runs else self.look.run(id)
 
     def put_run(self, run: Run) -> None:
         """Write this run, new or changed."""
-        self.runs[run.id] = run
+        if "runs" in self.__dict__:
+            self.runs[run.id] = run
         self.changed_runs[run.id] = run
 
     def drop_run(self, id: str) -> None:
         """Forget a run that never came to be (its request was refused)."""
-        self.runs.pop(id, None)
+        if "runs" in self.__dict__:
+            self.runs.pop(id, None)
         self.changed_runs[id] = None
 
+    def put_schedule(self, made: Schedule) -> None:
+        """Write this schedule, new or changed."""
+        self.changed_schedules[made.id] = made
 
-class Store:
+    def drop_schedule(self, id: str) -> None:
+        """Forget a schedule, and what became of its slots."""
+        self.changed_schedules[id] = None
+
+    def put_occurrence(self, seen: Occurrence) -> None:
+        """Write what became of a slot; the write fails where the slot has had its turn."""
+        self.occurrences.append(seen)
+
+
+class Store(Reads):
     """Leases, slices, runs and the roster behind one SQLAlchemy URL. Any number of threads.
 
     Every method raises `Unavailable`, with what to do, where the database is gone, locked, full
@@ -113,9 +137,9 @@ class Store:
         """
         with self._writing(alone=alone) as batch:
             c, roster = batch.connection, batch.before.version.roster
-            unit = Unit(batch.state, lambda: _runs(c), lambda: self._roster(c, roster))
+            unit = Unit(batch.state, Look(c), lambda: self._roster(c, roster))
             yield unit
-            batch.put(unit.state, lambda c: _save_runs(c, unit.changed_runs))
+            batch.put(unit.state, lambda c: _save(c, unit))
 
     def read(self) -> State:
         """The state as last written; waits for nobody who writes."""
@@ -150,30 +174,10 @@ class Store:
         with self._database.begin() as c:
             return [rows.lease_of(x) for x in c.execute(wanted)]
 
-    # ---- runs ----------------------------------------------------------------------------------
-
-    def run(self, id_or_prefix: str, *, user: str | None = None) -> Run | None:
-        """A run by its id, or by a prefix that only it has; `user`: among that person's."""
-        at = tables.runs.c.id
-        with self._database.begin() as c:
-            among = _RUNS if user is None else _RUNS.where(tables.runs.c.user == user)
-            found = c.execute(among.where(at == id_or_prefix)).mappings().all()
-            if not found and id_or_prefix:
-                like = among.where(at.startswith(id_or_prefix, autoescape=True))
-                found = c.execute(like.limit(2)).mappings().all()
-        return rows.run_of(found[0]) if len(found) == 1 else None
-
-    def runs(
-        self, *, user: str | None, limit: int = 100, stages: Collection[RunStage] | None = None
-    ) -> list[Run]:
-        """Runs, newest first; `user` None: of everybody; `stages` None: in every stage."""
-        at = tables.runs.c
-        wanted = _RUNS.order_by(at.asked_at.desc(), at.id.desc()).limit(limit)
-        wanted = wanted if user is None else wanted.where(at.user == user)
-        if stages is not None:
-            wanted = wanted.where(at.stage.in_([str(x) for x in stages]))
-        with self._database.begin() as c:
-            return [rows.run_of(x) for x in c.execute(wanted).mappings()]
+    def prune(self, oldest: datetime) -> None:
+        """Forget what became of schedules' slots before `oldest`."""
+        with self._writing(alone=True) as batch:
+            batch.put(batch.state, lambda c: planned.prune(c, oldest))
 
     # ---- the roster ----------------------------------------------------------------------------
 
@@ -278,7 +282,6 @@ class Store:
 
 _HELD = [str(Stage.GRANTED), str(Stage.RUNNING)]
 _LEASES = sa.select(tables.leases)
-_RUNS = sa.select(tables.runs)
 
 
 def _members(c: sa.Connection) -> tuple[Member, ...]:
@@ -289,13 +292,6 @@ def _members(c: sa.Connection) -> tuple[Member, ...]:
     return tuple(sorted(found, key=lambda x: (x.group, x.name)))
 
 
-def _runs(c: sa.Connection) -> dict[str, Run]:
-    found = c.execute(_RUNS.where(tables.runs.c.stage.in_(_NOT_DONE))).mappings()
-    return {x["id"]: rows.run_of(x) for x in found}
-
-
-def _save_runs(c: sa.Connection, changed: dict[str, Run | None]) -> None:
-    for id, run in changed.items():
-        c.execute(sa.delete(tables.runs).where(tables.runs.c.id == id))
-        if run is not None:
-            c.execute(sa.insert(tables.runs), rows.run_row(run))
+def _save(c: sa.Connection, unit: Unit) -> None:
+    planned.save_runs(c, unit.changed_runs)
+    planned.save_schedules(c, unit.changed_schedules, unit.occurrences)

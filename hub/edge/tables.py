@@ -72,6 +72,8 @@ class Json(TypeDecorator[Any]):
         # is half of a load
         if value == "[]":
             return []
+        if value == "{}":
+            return {}
         return None if value is None else json.loads(value)
 
 
@@ -161,6 +163,8 @@ leases = Table(
     Column("eta_earliest", Moment),
     Column("eta_latest", Moment),
     Column("member_of", Json, nullable=False, server_default="[]"),
+    Column("charged", Text, nullable=False, server_default=""),
+    Column("needs", Double),
     _changed(),
 )
 
@@ -187,6 +191,65 @@ runs = Table(
     Column("commit", Words, nullable=False),
     Column("seed", Json),
     Column("attempt", Integer, nullable=False, server_default="1"),
+    Column("group", Text, nullable=False, server_default=""),
+    Column("lined_at", Moment),
+    Column("sweep", Text, nullable=False, server_default=""),
+    Column("schedule", Text, nullable=False, server_default=""),
+    Column("slot", Text, nullable=False, server_default=""),
+    Column("not_before", Moment),
+    Column("after", Text, nullable=False, server_default=""),
+    Column("retries", Integer, nullable=False, server_default="0"),
+    Column("retried", Integer, nullable=False, server_default="0"),
+    Column("metrics", Json, nullable=False, server_default="{}"),
+    Column("steps_done", Integer, nullable=False, server_default="0"),
+    Column("steps", Integer, nullable=False, server_default="0"),
+    Column("digest", Text, nullable=False, server_default=""),
+    Column("memory_peak_mib", Integer),
+    Column("gpu_memory_peak_mib", Integer),
+    Column("error", Json),
+    Column("secrets", Json, nullable=False, server_default="[]"),
+    Column("notify", Json, nullable=False, server_default="[]"),
+)
+
+# slots are local times without an offset, so they are text; `at` is the moment that one means
+schedules = Table(
+    "schedules", metadata,
+    Column("id", Text, primary_key=True),
+    Column("user", Text, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("cron", Text, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("notebook", Words, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("seen", Moment, nullable=False),
+    Column("next_at", Moment),
+    Column("parameters", Json, nullable=False),
+    Column("sweep", Json, nullable=False),
+    Column("image", Text, nullable=False),
+    Column("cwd", Words, nullable=False),
+    Column("timeout", Integer, nullable=False),
+    Column("retries", Integer, nullable=False),
+    Column("catch_up", Integer, nullable=False),
+    Column("overlap", Text, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("notify", Json, nullable=False),
+    Column("secrets", Json, nullable=False),
+    Column("group", Text, nullable=False),
+    Column("source", Text, nullable=False),
+)
+
+# the key is what keeps a slot from being run twice, whoever is killed in between
+occurrences = Table(
+    "occurrences", metadata,
+    Column("schedule", Text, primary_key=True),
+    Column("slot", Text, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("sweep", Text, nullable=False),
+    Column("message", Words, nullable=False),
 )
 
 members = Table(
@@ -258,3 +321,9 @@ _OVER: ColumnClause[bool] = literal_column("draining_at IS NOT NULL")
 Index("leases_by_end", leases.c.draining_at, sqlite_where=_OVER, postgresql_where=_OVER)
 Index("runs_by_stage", runs.c.stage)
 Index("runs_by_age", runs.c.asked_at)
+Index("runs_by_owner", runs.c.user, runs.c.asked_at)
+_SWEPT: ColumnClause[bool] = literal_column("sweep <> ''")
+_SCHEDULED: ColumnClause[bool] = literal_column("schedule <> ''")
+Index("runs_by_sweep", runs.c.sweep, sqlite_where=_SWEPT, postgresql_where=_SWEPT)
+Index("runs_by_schedule", runs.c.schedule, sqlite_where=_SCHEDULED, postgresql_where=_SCHEDULED)
+Index("schedules_by_time", schedules.c.next_at)

@@ -19,6 +19,7 @@ from hub.core.rules import House, Reservation, Window
 from hub.core.runs import Run
 from hub.core.share import week
 from hub.core.sizes import Offer, offers
+from hub.face import reasons
 from hub.face.caller import Caller
 from hub.face.views_desk import (
     MineOut,
@@ -134,7 +135,7 @@ class Board:
                 self._lease(self._leases[i], caller, language)
                 for i in self._known(caller, self._holding, len(self._leases))
             ),
-            "runs": _list(self._runs(caller)),
+            "runs": _list(self._runs(caller, language)),
             "usage": self._usage(caller),
             "reservations": _list(self._reservations(caller)),
             "windows": self._common["windows"],
@@ -193,14 +194,17 @@ class Board:
             lambda: [lease_of(self.seen.scene, lease, reader, language)],
         )[0]
 
-    def _runs(self, caller: Caller) -> Iterable[str]:
+    def _runs(self, caller: Caller, language: str) -> Iterable[str]:
         newest = self.seen.newest.get(whose(caller), ())
         each = {r.id: r for r in (*self.seen.open_runs, *newest) if caller.sees(r.user)}
         shown = sorted(each.values(), key=lambda r: (r.asked_at, r.id), reverse=True)
-        return [self._run(x) for x in shown]
+        return [self._run(x, language) for x in shown]
 
-    def _run(self, run: Run) -> str:
-        return self._raw(("run", run.id), lambda: _RUN.dump_json(run).decode())
+    def _run(self, run: Run, language: str) -> str:
+        return self._raw(
+            ("run", run.id, language),
+            lambda: _RUN.dump_json(reasons.said(run, language)).decode(),
+        )
 
     def _reservations(self, caller: Caller) -> Iterable[str]:
         def made(leads: bool) -> tuple[str, ...]:  # noqa: FBT001

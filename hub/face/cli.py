@@ -22,7 +22,7 @@ from hub import doctor as checks
 from hub.config import Settings
 from hub.core.roster import Role
 from hub.errors import Refusal, Unavailable, Unknown
-from hub.face import keys, programs, replay
+from hub.face import keys, programs, replay, secrets_cli
 from hub.face import serve as supervisor
 
 app = rest.app
@@ -30,6 +30,7 @@ database = typer.Typer(no_args_is_help=True, help="Upgrade or back up the databa
 roster = typer.Typer(no_args_is_help=True, help="Check or load the list of people.")
 app.add_typer(database, name="database")
 app.add_typer(roster, name="roster")
+app.add_typer(secrets_cli.secret, name="secret")
 
 _REFUSED, _NOT_RUNNING, _SILENT = 2, 3, 4
 _MARKS = {checks.Level.OK: "ok  ", checks.Level.WARN: "warn", checks.Level.FAIL: "FAIL"}

@@ -9,14 +9,16 @@ from hub.core import groups
 from hub.core.lease import State
 from hub.core.room import Rooms
 from hub.core.roster import Member
-from hub.core.runs import Run
+from hub.core.runs import RunStage
 from hub.core.sizes import fragmentation
 from hub.face.views_line import slice_state
 from hub.gauges import LEASE_STAGES, RUN_OPEN, SLICE_STATES, Facts
 
 
-def facts_of(state: State, runs: Iterable[Run], members: Iterable[Member], now: datetime) -> Facts:
-    """The facts at `now`; `runs` are the open ones. What is not there is 0, not missing.
+def facts_of(
+    state: State, runs: Mapping[RunStage, int], members: Iterable[Member], now: datetime
+) -> Facts:
+    """The facts at `now`; `runs` counts those that have not ended. What is not there is 0.
 
     Groups are those of the roster and those with settings.
     """
@@ -31,7 +33,7 @@ def facts_of(state: State, runs: Iterable[Run], members: Iterable[Member], now: 
         line=_counted((x.request.profile for x in state.waiting()), profiles),
         oldest={x: (now - first.get(x, now)).total_seconds() for x in profiles},
         leases=_counted((str(x.stage) for x in state.leases.values()), LEASE_STAGES),
-        runs=_counted((str(r.stage) for r in runs if not r.done), RUN_OPEN),
+        runs={**dict.fromkeys(RUN_OPEN, 0), **{str(k): x for k, x in runs.items()}},
         share={x.group.name: x.share for x in known},
         use={x.group.name: x.use for x in known},
         week={x.group.name: x.week_used for x in known},

@@ -12,6 +12,7 @@ from hub.core.giving import CAUSES
 from hub.core.hours import zone_of
 from hub.core.lease import Lease, Why
 from hub.core.runs import MESSAGES, Run
+from hub.core.secret import NOT_YOURS
 from hub.errors import Text
 from hub.face import words
 
@@ -71,6 +72,13 @@ def why_it_waits(place: Place, say: Clock, *, out: int = 0, own: bool = True) ->
     return Text.joined(parts)
 
 
+_UNTIL = {
+    Wait.QUOTA: "The quota of this week is used up; the new week begins {time}.",
+    Wait.SHORT: "A {profile} is free until {time} only, and this run took longer before.",
+    Wait.RESERVED: "Waits for a {profile}: what is not held is reserved for others until {time}.",
+}
+
+
 def _cause(place: Place, say: Clock) -> Text:
     common = {"profile": place.profile, "held": place.held, "total": place.total}
     if place.wait is Wait.GONE:
@@ -78,21 +86,8 @@ def _cause(place: Place, say: Clock) -> Text:
             "No slice of size {profile} is here any more: the cards were cut anew. Leave the line, "
             "and choose another size.", profile=place.profile,
         )
-    if place.wait is Wait.QUOTA and place.opens:
-        return Text(
-            "The quota of this week is used up; the new week begins {time}.",
-            time=say(place.opens),
-        )
-    if place.wait is Wait.SHORT and place.opens:
-        return Text(
-            "A {profile} is free until {time} only, and this run took longer before.",
-            profile=place.profile, time=say(place.opens),
-        )
-    if place.wait is Wait.RESERVED and place.opens:
-        return Text(
-            "Waits for a {profile}: what is not held is reserved for others until {time}.",
-            profile=place.profile, time=say(place.opens),
-        )
+    if place.opens and place.wait in _UNTIL:
+        return Text(_UNTIL[place.wait], profile=place.profile, time=say(place.opens))
     if place.wait is Wait.RESERVED:
         return Text(
             "Waits for a {profile}: what is not held is reserved for others.",
@@ -180,7 +175,7 @@ def _by_hand(by: str, reason: str) -> Text:
 _TOLD = (
     *MESSAGES, *schedules.MESSAGES, "ended by {by}: {reason}", "ended by {by}", *CAUSES.values(),
     "its container never started", "its container exited", "its container is gone",
-    "its run is over", "the operator",
+    "its run is over", "the operator", NOT_YOURS,
 )
 _PLACE = re.compile(r"\\\{(\w+)\\\}")
 _PATTERNS = [(x, re.compile(_PLACE.sub(r"(?P<\1>.+?)", re.escape(x)))) for x in _TOLD]

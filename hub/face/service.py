@@ -25,18 +25,38 @@ from hub.batch import Batch
 from hub.broker import Broker, open_broker
 from hub.desk import Desk
 from hub.errors import Refusal, Unavailable, Unknown
-from hub.face import api, api_desk, api_line, health, pages, words
+from hub.face import (
+    api,
+    api_desk,
+    api_line,
+    api_report,
+    api_runs,
+    api_schedules,
+    health,
+    pages,
+    reported,
+    reportpages,
+    words,
+)
 from hub.face.api import Parts
 from hub.face.facts import facts_of
 from hub.face.guard import Guard
 from hub.face.lifeline import end_with_parent, listen
 from hub.face.login import Login, LoginNeeded, hub_auth, is_https
 from hub.face.look import Look
+from hub.face.notified import worded
+from hub.face.runlist import RunList
 from hub.face.stream import Printed, Streams
 from hub.face.ticker import Ticker
 from hub.face.views import ErrorOut, ErrorText
 from hub.gauges import Facts, StateCollector
+from hub.mornings import Mornings
+from hub.notifying import Notifier
+from hub.occurring import Occurring
+from hub.reports import Reports
 from hub.resuming import resume
+from hub.schedulefile import ScheduleFile
+from hub.schedules import Schedules
 
 log = logging.getLogger("madang.service")
 
@@ -64,17 +84,34 @@ def create_app(broker: Broker, batch: Batch, login: Login, prefix: str) -> FastA
     )
     app.state.prefix = prefix
     app.state.login = login
-    app.state.parts = Parts(broker, batch, Desk(broker), login, _streams(broker, batch))
+    schedules = Schedules(batch)
+    app.state.parts = Parts(
+        broker, batch, Desk(broker), login, _streams(broker, batch), schedules, RunList(batch)
+    )
+    app.state.reports = Reports(batch)
+    app.state.mornings = Mornings(
+        app.state.reports, partial(reported.as_file, app.state.reports)
+    )
+    app.state.notifier = Notifier(batch, worded(broker.settings, prefix))
+    batch.mover.tell = app.state.notifier.ended
     app.state.ticker = Ticker(
-        broker, batch, broker.settings.tick, partial(resume, broker)
+        broker, batch, broker.settings.tick, partial(resume, broker), {
+            "schedules-file": ScheduleFile(schedules, broker.settings.schedules_file).tick,
+            "schedules": Occurring(schedules).tick,
+        },
     )
     app.state.health_thread = CapacityLimiter(2)
     app.state.registry = _Registry(StateCollector(lambda: _facts(broker, batch)))
-    for router in (api.router, api_line.router, api_desk.router, health.router, pages.router):
+    for router in (
+        api.router, api_runs.router, api_schedules.router, api_line.router, api_desk.router,
+        api_report.router, health.router, reportpages.router, pages.router,
+    ):
         app.include_router(router, prefix=prefix.rstrip("/"))
     for path, files in pages.assets().items():
         app.mount(f"{prefix}{path}", files)
-    app.add_middleware(Guard, notebook_mib=broker.settings.notebook_mib)
+    # a snapshot comes in base64, which is a third more
+    sent = broker.settings.notebook_mib + -(-4 * broker.settings.snapshot_mib // 3)
+    app.add_middleware(Guard, notebook_mib=sent)
     _handlers(app)
     return app
 
@@ -82,7 +119,7 @@ def create_app(broker: Broker, batch: Batch, login: Login, prefix: str) -> FastA
 def _facts(broker: Broker, batch: Batch) -> Facts:
     members = broker.members()
     metrics.expect(x.group for x in members)
-    return facts_of(broker.state(), batch.open_runs(), members, datetime.now(UTC))
+    return facts_of(broker.state(), batch.counts(), members, datetime.now(UTC))
 
 
 def _streams(broker: Broker, batch: Batch) -> Streams:
@@ -97,10 +134,15 @@ def _streams(broker: Broker, batch: Batch) -> Streams:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.ticker.start()
+    app.state.mornings.start()
+    app.state.notifier.start()
     try:
         yield
     finally:
         app.state.ticker.stop()
+        app.state.mornings.stop()
+        app.state.notifier.stop()
+        app.state.reports.close()
         app.state.parts.batch.close()
         app.state.parts.broker.close()
 

@@ -3,7 +3,7 @@
 _STATES = (
     "free", "in use", "asked back", "reserved", "coming free", "out of order", "taken out",
     "missing", "busy", "not cut",
-    "waiting", "granted", "running", "ended", "left the line", "starting", "stopping",
+    "planned", "waiting", "granted", "running", "ended", "left the line", "starting", "stopping",
     "succeeded", "failed", "cancelled", "interrupted", "timed-out", "out-of-memory",
     "kernel-died", "lost",
 )
@@ -44,8 +44,9 @@ _MINE = (
     "{group}: {use} of all use, your share is {share}", "A new week begins {time}.",
 )
 _LINE = (
-    "Nobody waits.", "{count} in the line", "No runs yet.", "cell {done} of {total}", "Log",
-    "Cancel", "Cancel {name}?", "It saves what it has, and stops.", "Cancel the run",
+    "Nobody waits.", "{count} in the line", "No runs yet.", "cell {done} of {total}",
+    "step {done} of {total}", "not before {time}", "Log", "Cancel", "Cancel {name}?",
+    "It saves what it has, and stops.", "Cancel the run",
 )
 _CALENDAR = (
     "The week before", "This week", "The week after", "Reserve …", "Draw",

@@ -23,6 +23,7 @@ from starlette.responses import StreamingResponse
 from hub import metrics
 from hub.core.runs import Run
 from hub.errors import NotAllowed, Refusal
+from hub.face import reasons
 from hub.face.board import Seen, whose
 from hub.face.caller import Caller
 
@@ -160,7 +161,9 @@ class Streams:
                         "state", f'{{"now":{now},{shown}}}')
                     sent = shown
 
-    async def follow(self, id: str, caller: Caller, again: Again) -> AsyncIterator[str]:
+    async def follow(
+        self, id: str, caller: Caller, language: str, again: Again
+    ) -> AsyncIterator[str]:
         """`run` and `log` events of one run until it has ended, then `end`."""
         with self._place(caller), self._feed(id) as feed:
             yield _RETRY
@@ -176,7 +179,7 @@ class Streams:
                         yield event("log", json.dumps(text))
                     if value.run != shown:
                         shown = value.run
-                        yield event("run", run_json(shown))
+                        yield event("run", run_json(shown, language))
                     if value.run.done:
                         yield event("end", json.dumps({"stage": value.run.stage}))
                         return
@@ -285,9 +288,9 @@ def _live(seen: Seen, caller: Caller, language: str) -> str:
     return seen.board.for_caller(caller, language) if whose(caller) in seen.newest else ""
 
 
-def run_json(run: Run) -> str:
+def run_json(run: Run, language: str) -> str:
     """A run in JSON, the same as the API answers."""
-    return _RUN.dump_json(run).decode()
+    return _RUN.dump_json(reasons.said(run, language)).decode()
 
 
 def event(name: str, data: str) -> str:

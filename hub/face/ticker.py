@@ -3,7 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from hub import metrics
 from hub.batch import Batch
@@ -17,14 +18,16 @@ _SAY_AGAIN = 60.0  # seconds after which the same failure is logged anew
 class Ticker:
     """Calls `broker.tick()` and `batch.tick()` every `every` seconds, never two at once.
 
-    At first, and until the hub takes it, also `resume()`.
+    Between the two `others`, by their names. At first, and until the hub takes it, also `resume()`.
     """
 
     def __init__(
-        self, broker: Broker, batch: Batch, every: float, resume: Callable[[], bool]
+        self, broker: Broker, batch: Batch, every: float, resume: Callable[[], bool],
+        others: Mapping[str, Callable[[], object]] = MappingProxyType({}),
     ) -> None:
+        # runs last: what the others have planned asks in the same tick
         self._parts: tuple[tuple[str, Callable[[], object]], ...] = (
-            ("leases", broker.tick), ("runs", batch.tick),
+            ("leases", broker.tick), *others.items(), ("runs", batch.tick),
         )
         self._resume = resume
         self._resumed = False

@@ -63,8 +63,6 @@ def web(*, port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[Web]:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
-        do_GET = do_POST
-
         def log_message(self, *_: object) -> None:
             """Quiet."""
 
@@ -86,64 +84,80 @@ class Mail:
     port: int = 0
 
 
+class _Talk(socketserver.StreamRequestHandler):
+    """One talk with the mail server; its class knows the server and its certificate."""
+
+    mail: Mail
+    tls: ssl.SSLContext | None
+
+    def say(self, text: str) -> None:
+        self.wfile.write(text.encode() + b"\r\n")
+
+    def handle(self) -> None:
+        self.say("220 here")
+        self.sender, self.to = "", list[str]()
+        while line := self.rfile.readline().decode().strip():
+            verb = line.split(" ")[0].split(":")[0].upper()
+            if verb in self.mail.replies:
+                self.say(self.mail.replies[verb])
+            elif verb == "QUIT":
+                self.say("221 bye")
+                return
+            else:
+                getattr(self, f"on_{verb.lower()}", self.on_any)(line)
+
+    def finish(self) -> None:
+        super().finish()
+        self.connection.close()
+
+    @property
+    def safe(self) -> bool:
+        return isinstance(self.connection, ssl.SSLSocket)
+
+    def on_ehlo(self, _: str) -> None:
+        self.say("250-here")
+        if self.tls and not self.safe:
+            self.say("250-STARTTLS")
+        self.say("250 AUTH PLAIN")
+
+    def on_starttls(self, _: str) -> None:
+        assert self.tls
+        self.say("220 go")
+        self.connection = self.tls.wrap_socket(self.connection, server_side=True)
+        self.rfile = self.connection.makefile("rb")
+        self.wfile = self.connection.makefile("wb", 0)
+
+    def on_auth(self, line: str) -> None:
+        self.mail.users.append(base64.b64decode(line.split(" ")[2]).decode())
+        self.say("235 in")
+
+    def on_mail(self, line: str) -> None:
+        self.sender = line[10:]
+        self.say("250 fine")
+
+    def on_rcpt(self, line: str) -> None:
+        self.to.append(line[8:])
+        self.say("250 fine")
+
+    def on_data(self, _: str) -> None:
+        self.say("354 go")
+        text = b""
+        while (part := self.rfile.readline()) != b".\r\n":
+            text += part
+        self.mail.mails.append((self.sender, self.to, text.decode()))
+        self.mail.safe.append(self.safe)
+        self.say("250 taken")
+
+    def on_any(self, _: str) -> None:
+        self.say("250 fine")
+
+
 @contextmanager
 def mail_server(tls: ssl.SSLContext | None = None) -> Iterator[Mail]:
     """A mail server on 127.0.0.1 that takes everything."""
     made = Mail()
-
-    class Handler(socketserver.StreamRequestHandler):
-        def say(self, text: str) -> None:
-            self.wfile.write(text.encode() + b"\r\n")
-
-        def handle(self) -> None:
-            self.say("220 here")
-            self.sender, self.to = "", list[str]()
-            while line := self.rfile.readline().decode().strip():
-                verb = line.split(" ")[0].split(":")[0].upper()
-                if verb in made.replies:
-                    self.say(made.replies[verb])
-                elif verb == "QUIT":
-                    self.say("221 bye")
-                    return
-                else:
-                    self.obey(verb, line)
-
-        def finish(self) -> None:
-            super().finish()
-            self.connection.close()
-
-        def obey(self, verb: str, line: str) -> None:
-            secure = isinstance(self.connection, ssl.SSLSocket)
-            if verb == "EHLO":
-                more = [] if secure or tls is None else ["STARTTLS"]
-                for each in ["here", "AUTH PLAIN", *more][:-1]:
-                    self.say(f"250-{each}")
-                self.say(f"250 {['here', 'AUTH PLAIN', *more][-1]}")
-            elif verb == "STARTTLS" and tls is not None:
-                self.say("220 go")
-                self.connection = tls.wrap_socket(self.connection, server_side=True)
-                self.rfile = self.connection.makefile("rb")
-                self.wfile = self.connection.makefile("wb", 0)
-            elif verb == "AUTH":
-                made.users.append(base64.b64decode(line.split(" ")[2]).decode())
-                self.say("235 in")
-            elif verb == "DATA":
-                self.say("354 go")
-                text = b""
-                while (part := self.rfile.readline()) != b".\r\n":
-                    text += part
-                made.mails.append((self.sender, self.to, text.decode()))
-                made.safe.append(secure)
-                self.say("250 taken")
-            else:
-                self.sender = line[10:] if verb == "MAIL" else self.sender
-                self.to += [line[8:]] if verb == "RCPT" else []
-                self.say("250 fine")
-
-    class Server(socketserver.ThreadingTCPServer):
-        daemon_threads, allow_reuse_address = True, True
-
-    with _serving(Server(("127.0.0.1", 0), Handler)) as server:
+    talk = type("Talk", (_Talk,), {"mail": made, "tls": tls})
+    with _serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), talk)) as server:
         made.port = server.server_address[1]
         yield made
 

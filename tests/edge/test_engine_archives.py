@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hub.edge.engine import Engine
 from hub.errors import Unknown
-from tests.edge.docker_fixtures import Yard, sabotaged, settings_for
+from tests.edge.docker_fixtures import Yard, answers, sabotaged
 
 pytestmark = pytest.mark.docker
 HOME = "/home/student"
@@ -22,6 +21,7 @@ os.symlink("/etc/hostname", "runs/a/link")
 os.symlink("run.json", "runs/a/near")
 os.symlink("/etc", "runs/out")
 os.symlink("../../../../../../etc/shadow", "runs/a/up")
+os.symlink("ring", "runs/ring")
 os.mkfifo("runs/a/pipe")
 """
 
@@ -46,7 +46,7 @@ def test_a_plain_file_is_read_also_out_of_the_home(yard: Yard, ended: str) -> No
 
 @pytest.mark.parametrize("path", [
     "runs/a/large", "runs/a/none", "runs/none/run.json", "runs/a", "runs/a/link", "runs/a/near",
-    "runs/a/up", "runs/a/pipe", "runs/a/run.json/x", "",
+    "runs/a/up", "runs/a/pipe", "runs/a/run.json/x", "runs/ring/x", f"runs/{'x' * 300}", "",
 ])
 def test_what_is_no_small_plain_file_is_nothing(yard: Yard, ended: str, path: str) -> None:
     assert yard.engine.archive(ended, f"{HOME}/{path}", 4999) is None
@@ -66,11 +66,6 @@ def test_a_container_that_is_gone_has_no_files(yard: Yard, ended: str) -> None:
     assert yard.engine.archive(ended, f"{HOME}/runs/a/run.json", 1000) is None
 
 
-def test_a_docker_that_gives_no_answer_is_no_absence(
-    yard: Yard, ended: str, tmp_path: Path
-) -> None:
-    with sabotaged(tmp_path) as saboteur:
-        settings = settings_for(tmp_path, name=yard.settings.name, docker=saboteur.url)
-        saboteur.rule = lambda method, path: 500 if "/archive" in path else None
-        with pytest.raises(Unknown):
-            Engine(settings).archive(ended, f"{HOME}/runs/a/run.json", 1000)
+def test_a_docker_that_gives_no_answer_is_no_absence(yard: Yard, ended: str) -> None:
+    with sabotaged(yard, answers("/archive", 500)) as (seen, _), pytest.raises(Unknown):
+        seen.archive(ended, f"{HOME}/runs/a/run.json", 1000)

@@ -37,7 +37,8 @@ def test_a_mail_is_whole_and_says_that_a_machine_wrote_it(server: Mail, tmp_path
     assert sender.startswith("<madang@example.org>")
     assert [x.split(" ")[0] for x in to] == ["<ana@example.org>"]
     mail = email.message_from_string(text, policy=email.policy.default)
-    assert (mail["Subject"], mail["Message-ID"]) == ("밤 실험 끝남: 실패", "<ab-0.madang@example.org>")
+    assert mail["Subject"] == "밤 실험 끝남: 실패"
+    assert mail["Message-ID"] == "<ab-0.madang@example.org>"
     assert (mail["Auto-Submitted"], mail["To"]) == ("auto-generated", "ana@example.org")
     assert mail.get_content().strip().splitlines() == ["첫 줄", "링크"]
 

@@ -95,11 +95,11 @@ def test_laid_out_only_the_student_reads_them_below_what_only_root_enters(
     vault: Vault, memory: Path
 ) -> None:
     folder = vault.lay("l1", {"A": VALUE, "B": b"b"})
-    assert modes(memory) == {
-        "madang-secrets": "drwx------", "madang-secrets/vaults": "drwx------",
-        "madang-secrets/vaults/l1": "dr-x------", "madang-secrets/vaults/l1/A": "-r--------",
-        "madang-secrets/vaults/l1/B": "-r--------",
+    assert folder.parent == vault._memory
+    assert modes(folder.parent) == {
+        "l1": "dr-x------", "l1/A": "-r--------", "l1/B": "-r--------",
     }
+    assert {stat.filemode(x.stat().st_mode) for x in folder.parents[:2]} == {"drwx------"}
     assert {x.stat().st_uid for x in (folder, *folder.iterdir())} == {1000}
     assert (folder / "A").read_bytes() == VALUE
 
@@ -112,7 +112,7 @@ def test_what_a_container_has_stays_as_it_is(vault: Vault) -> None:
 
 
 def test_a_start_that_was_killed_is_done_anew(vault: Vault, memory: Path) -> None:
-    half = memory / "madang-secrets/vaults/l1.new"
+    half = vault._memory / "l1.new"
     vault.lay("other", {})
     half.mkdir()
     (half / "A").write_text("half")
@@ -124,10 +124,24 @@ def test_what_is_swept_is_what_nobody_needs(vault: Vault, memory: Path) -> None:
     vault.sweep({"none is there yet"})
     for lease in ("l1", "l2", "l3"):
         vault.lay(lease, {"A": b"1"})
-    (memory / "madang-secrets/vaults/l4.new").mkdir()
-    (memory / "madang-secrets/vaults/l2.new").mkdir()
+    (vault._memory / "l4.new").mkdir()
+    (vault._memory / "l2.new").mkdir()
     vault.sweep({"l2"})
-    assert sorted(x.name for x in (memory / "madang-secrets/vaults").iterdir()) == ["l2", "l2.new"]
+    assert sorted(x.name for x in vault._memory.iterdir()) == ["l2", "l2.new"]
+    vault.leave()
+    vault.leave()
+    assert list((memory / "madang-secrets").iterdir()) == []
+
+
+def test_two_installations_of_one_name_leave_each_other_alone(
+    tmp_path: Path, memory: Path
+) -> None:
+    one, two = (
+        Vault(settings_for(tmp_path, name="same", data=tmp_path / x), memory) for x in "ab"
+    )
+    folder = one.lay("l1", {"A": b"1"})
+    two.sweep(())
+    assert (folder / "A").exists()
 
 
 @pytest.mark.parametrize("spoil", [

@@ -151,7 +151,7 @@ def test_a_rerun_repeats_a_run_and_says_what_differs(service: Running, ana: http
 
 def test_a_schedule_from_its_making_to_its_removal(ana: httpx.Client) -> None:
     answer = ana.post("api/schedules", json=NIGHTLY | {
-        "parameters": {"epochs": 3}, "catch_up": "6h", "overlap": "queue", "notify": ["me"],
+        "parameters": {"epochs": 3}, "catch_up": "6h", "overlap": "queue", "retries": 2,
         "snapshot": FOLDER,
     })
     assert answer.status_code == 201, answer.text
@@ -171,7 +171,7 @@ def test_a_schedule_from_its_making_to_its_removal(ana: httpx.Client) -> None:
     assert swept["count"] == 2
     ana.patch(path, json={"sweep": {}, "paused": False})
     run = ana.post(f"{path}/run").json()
-    assert (run["schedule"], run["slot"], run["notify"]) == (made["id"], "", ["me"])
+    assert (run["schedule"], run["slot"], run["retries"]) == (made["id"], "", 2)
     assert ana.get(f"api/runs?schedule={made['id']}").json()[0]["id"] == run["id"]
     whole = ana.get(path).json()
     assert whole["occurrences"] == []
@@ -206,6 +206,7 @@ def test_what_became_of_a_slot_is_told(service: Running, ana: httpx.Client) -> N
     ({"surprise": 1}, 422, "bad-request"), ({"profile": "9g.90gb"}, 400, "unknown-profile"),
     ({"at": "02:00"}, 422, "bad-request"), ({"group": "theirs"}, 400, "group"),
     ({"user": "bo"}, 403, "not-allowed"), ({"notify": "me"}, 422, "bad-request"),
+    ({"secrets": [1]}, 422, "bad-request"),
 ])
 def test_what_no_schedule_can_be(
     ana: httpx.Client, changes: dict[str, Any], status: int, reason: str | None

@@ -76,6 +76,7 @@ def there() -> Iterator[Web]:
 def service(tmp_path: Path) -> Iterator[Running]:
     with running(tmp_path, notify_hosts=("127.0.0.1:*",)) as made:
         yield made
+    made.batch.mover.secrets._vault.leave()
 
 
 def test_who_submits_by_rest_is_told_when_the_run_has_ended(service: Running, there: Web) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,12 @@ class Floor:
     batch: Batch
     engine: PaperEngine
 
-    def submit(self, user: str = "ana", **rest: Any) -> Run:
+    def wanted(self, user: str = "ana", **rest: Any) -> Submission:
         wanted = {"name": "n.ipynb", "notebook": NOTEBOOK, "parameters": {}, "profile": "3g.20gb"}
-        return self.batch.submit(Submission(user=user, **(wanted | rest)))
+        return Submission(user=user, **(wanted | rest))
+
+    def submit(self, user: str = "ana", **rest: Any) -> Run:
+        return self.batch.submit(self.wanted(user, **rest))
 
     def running(self, **rest: Any) -> Run:
         run = self.submit(**rest)
@@ -48,7 +51,7 @@ class Floor:
         return self.batch.get(run.id).stage
 
     def quiet(self) -> None:
-        until(lambda: not self.batch._errands.busy(), "nothing is under way")
+        until(lambda: not self.batch.mover.errands.busy(), "nothing is under way")
 
     def tick(self, times: int = 1) -> None:
         """Both parts of a tick, and what they send out is back."""
@@ -90,3 +93,21 @@ def floor_at(folder: Path, **changes: Any) -> Iterator[Floor]:
         made.batch.close()
         broker.close()
         store.close()
+
+
+class MovedClock:
+    """The time of runs and schedules, which a test moves."""
+
+    def __init__(self, floor: Floor) -> None:
+        self.now = datetime.now(UTC)
+        floor.batch.mover.clock = lambda: self.now
+
+    def passes(self, **span: float) -> None:
+        self.now += timedelta(**span)
+
+
+def ends(floor: Floor, run: Run, code: int = 0) -> None:
+    """Its container ends, and the tick sees it."""
+    floor.tick(2)
+    floor.engine.exit(floor.batch.get(run.id).lease_id, code)
+    floor.tick()

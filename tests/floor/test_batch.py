@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hub.core.lease import Kind, Stage
+from hub.core.roster import parse
 from hub.core.runs import RunStage
 from hub.edge.engine import Container
 from hub.errors import Refusal, Unknown
@@ -46,18 +47,18 @@ def test_what_the_tick_removed_after_all_still_tells_how_it_ended(floor: Floor) 
 def test_a_failure_found_long_after_is_no_time_out(floor: Floor) -> None:
     run = floor.running(timeout=60)
     floor.engine.exit(run.id, 1)
-    floor.batch._clock = lambda: datetime.now(UTC) + timedelta(days=1)
+    floor.batch.mover.clock = lambda: datetime.now(UTC) + timedelta(days=1)
     floor.batch.tick()
     assert floor.stage(run) is RunStage.FAILED
 
 
 def test_a_run_that_we_had_to_stop_timed_out(floor: Floor) -> None:
     run = floor.running(timeout=60)
-    floor.batch._clock = lambda: datetime.now(UTC) + timedelta(days=1)
+    floor.batch.mover.clock = lambda: datetime.now(UTC) + timedelta(days=1)
     floor.batch.tick()
     until(lambda: not floor.engine.found[run.id].running, "it is stopped")
     ended = floor.engine.found[run.id]
-    floor.engine.found[run.id] = replace(ended, finished_at=floor.batch._clock())
+    floor.engine.found[run.id] = replace(ended, finished_at=floor.batch.mover.clock())
     floor.quiet()
     floor.batch.tick()
     assert floor.stage(run) is RunStage.TIMED_OUT
@@ -91,6 +92,17 @@ def test_one_runs_trouble_is_its_own(floor: Floor, monkeypatch: pytest.MonkeyPat
     assert floor.stage(bad) is RunStage.SUCCEEDED
 
 
+def test_a_run_keeps_its_group_where_the_service_dies_before_it_asks(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    floor.broker.set_members(parse("name,group,role\nana,ml,student\nana,vision,student\n", "r"))
+    monkeypatch.setattr(floor.batch.mover, "ask", lambda _: None)
+    run = floor.submit(group="vision")
+    monkeypatch.undo()
+    floor.batch.tick()
+    assert floor.broker.look(run.id).lease.request.group == "vision"
+
+
 def test_a_cancel_before_the_container_gives_the_slice_back(
     floor: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,7 +127,7 @@ def test_a_lease_that_was_ended_meanwhile_starts_nothing(floor: Floor) -> None:
     lease = floor.broker.look(run.id).lease
     assert lease.stage is Stage.GRANTED
     floor.broker.ended(run.id, "ended by the operator")
-    floor.batch._start(run, lease)
+    floor.batch.mover.start(run, lease)
     assert floor.engine.found == {}
     assert floor.batch.get(run.id).done
 
@@ -140,13 +152,16 @@ def test_a_container_without_a_lease_keeps_its_slice(floor: Floor) -> None:
     assert floor.broker.look(waits.id).lease.stage is Stage.GRANTED
 
 
-def test_nothing_of_a_run_that_never_ran_is_kept(floor: Floor) -> None:
+def test_the_input_of_a_run_is_kept_for_another_time_and_goes_with_its_log(floor: Floor) -> None:
     floor.running()
     waits = floor.submit(user="bo")
     folder = floor.broker.settings.data / "runs" / waits.id
-    assert (folder / "input.ipynb").exists()
     floor.batch.cancel(waits.id, "bo")
-    assert not (folder / "input.ipynb").exists()
+    floor.batch.tick()
+    assert (folder / "input.ipynb").exists()
+    floor.batch.mover.clock = lambda: datetime.now(UTC) + timedelta(days=31)
+    floor.batch.tick()
+    assert not folder.exists()
 
 
 def test_one_person_has_so_many_runs_and_no_more(floor: Floor) -> None:
@@ -166,6 +181,7 @@ def test_old_logs_go_and_young_ones_stay(floor: Floor) -> None:
         (data / name).write_text("said")
         if "old" in name:
             os.utime(data / name, (0, 0))
+    os.utime(data / "runs" / "old", (0, 0))
     floor.batch.tick()
     assert not (data / "runs" / "old").exists()
     assert not (data / "logs" / "leases" / "old.log").exists()

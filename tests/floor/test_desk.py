@@ -3,67 +3,18 @@
 import logging
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from hub.broker import Broker
-from hub.core.lease import Kind, Lease, Stage
-from hub.core.reserving import Wanted
+from hub.core.lease import Kind, Stage
 from hub.core.roster import parse
 from hub.desk import Desk, key_text
 from hub.errors import BadInput, NotFound, Refusal, Unavailable
+from tests.floor.desks import BIG, IMAGE, ROSTER, SMALL, Clock, ask, wanted
 from tests.floor.floors import Floor, floor_at
-
-BIG, SMALL = "3g.20gb", "1g.5gb"
-IMAGE = "madang/notebook:latest"
-ROSTER = "name,group,role\nana,ml,student\nbo,ml,student\ncho,vision,student\n"
-
-
-class Clock:
-    """A clock that is moved by hand, for broker and desk alike."""
-
-    def __init__(self) -> None:
-        self.now = datetime.now(UTC).replace(microsecond=0)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def passes(self, **span: float) -> None:
-        self.now += timedelta(**span)
-
-
-@pytest.fixture
-def clock(floor: Floor) -> Clock:
-    made = Clock()
-    floor.broker.set_members(parse(ROSTER, "roster"))
-    floor.broker._clock = made
-    floor.broker.outlook._clock = made
-    return made
-
-
-@pytest.fixture
-def desk(floor: Floor, clock: Clock) -> Desk:
-    return Desk(floor.broker, clock)
-
-
-def ask(broker: Broker, user: str, profile: str = BIG) -> Lease:
-    return broker.ask(user=user, kind=Kind.SERVER, name="", profile=profile, image=IMAGE)
-
-
-def wanted(clock: Clock, after: timedelta = timedelta(minutes=30), **changes: Any) -> Wanted:
-    """Two hours, that soon from now."""
-    begins = clock.now + after
-    given: dict[str, Any] = {
-        "group": "vision", "profile": BIG, "count": 1, "zone": "UTC",
-        "begins": f"{begins:%Y-%m-%dT%H:%M}",
-        "ends": f"{begins + timedelta(hours=2):%Y-%m-%dT%H:%M}",
-    }
-    return Wanted(**given | changes)
-
 
 # ---- reservations ----------------------------------------------------------------------------
 

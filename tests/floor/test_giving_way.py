@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ import pytest
 from hub.batch import Batch
 from hub.core.lease import Stage, Why
 from hub.core.roster import parse
+from hub.core.rules import Group
 from hub.core.runs import Run, RunStage
-from hub.desk import Desk
 from hub.errors import Unavailable
 from tests.face.running import until
 from tests.floor.floors import Floor, floor_at
@@ -132,7 +132,7 @@ def test_a_slice_that_goes_before_the_start_is_waited_for_anew(floor: Floor) -> 
     lease = floor.broker.look(run.id).lease
     floor.server()
     assert floor.broker.look(run.id).lease.why is Why.PREEMPTED
-    floor.batch._start(run, lease)
+    floor.batch.mover.start(run, lease)
     assert not floor.engine.starts
     after = floor.batch.get(run.id)
     assert (after.stage, after.attempt) == (RunStage.WAITING, 2)
@@ -170,11 +170,11 @@ def test_it_asks_in_its_groups_name_until_it_may(
     monkeypatch.setattr("hub.allowed.check_disk", full)
     again = replace(run, attempt=2)
     floor.broker.end(run.id, "x")
-    floor.batch._ask_again(again)
+    floor.batch.mover._ask_again(again)
     assert "there is no room" not in floor.batch.get(run.id).message
     monkeypatch.undo()
     monkeypatch.setattr(floor.broker.edges.store, "lease", lambda _: in_group)
-    floor.batch._ask_again(again)
+    floor.batch.mover._ask_again(again)
     assert floor.broker.state().leases[again.lease_id].request.group == "vision"
 
 
@@ -190,7 +190,9 @@ def test_it_keeps_what_it_was_once_allowed(floor: Floor, *, left: bool) -> None:
     if left:
         floor.broker.set_members(parse("name,group,role\nana,other,student\n", "r"))
     else:
-        Desk(floor.broker).set_group("ml", {"ends": "2020-01-01"}, "operator")
+        with floor.broker.edges.store.write() as unit:
+            ended = {"ml": Group("ml", ends=date(2020, 1, 1))}
+            unit.state = replace(unit.state, house=replace(unit.state.house, groups=ended))
     floor.tick(4)
     after = floor.batch.get(run.id)
     assert (after.stage, after.attempt) == (RunStage.WAITING, 2)
@@ -231,11 +233,11 @@ def test_a_lease_that_a_cut_short_cancel_has_left_is_withdrawn(
     assert floor.stage_of(waits.id) is Stage.WITHDRAWN
 
 
-def test_a_log_of_an_earlier_attempt_goes_without_what_waits(floor: Floor) -> None:
+def test_nothing_of_a_run_that_waits_again_goes_however_old_it_is(floor: Floor) -> None:
     run = given_back(floor)
-    floor.batch._files.prune(datetime.now(UTC) + timedelta(days=1))
-    assert floor.batch._files.log(run.id, 1) is None
-    assert floor.batch._files.input(run.id)
+    floor.batch.files.prune(datetime.now(UTC) + timedelta(days=1), {run.id})
+    assert floor.batch.files.log(run.id, 1) is not None
+    assert floor.batch.files.input(run.id)
 
 
 # ---- a service that dies all the time ---------------------------------------------------------
@@ -250,7 +252,7 @@ class Deadly:
 
     def __init__(self, floor: Floor, luck: random.Random) -> None:
         self.floor, self.luck, self.armed, self.ticks = floor, luck, False, 0
-        for name in ("start_run", "stop", "remove", "logs"):
+        for name in ("start_run", "stop", "remove", "logs", "archive"):
             setattr(floor.engine, name, self._deadly(getattr(floor.engine, name)))
         for name in ("ask", "withdraw", "ended", "started"):
             setattr(floor.broker, name, self._deadly(getattr(floor.broker, name)))
@@ -271,7 +273,7 @@ class Deadly:
 
     def _batch(self) -> Batch:
         made = Batch(self.floor.broker)
-        made._update = self._deadly(made._update)  # type: ignore[method-assign]
+        made.mover.update = self._deadly(made.mover.update)  # type: ignore[method-assign]
         return made
 
     def tick(self) -> None:

@@ -170,7 +170,7 @@ def test_slices_are_told_by_state_and_add_up() -> None:
     lab.reserve("ml", 0, 120, count=2)
     lab.leave("b")
     lab.tell(Blocked(lab.slices[5].key, "its fan is loud"))
-    facts = facts_of(lab.state, (), MEMBERS, lab.now)
+    facts = facts_of(lab.state, {}, MEMBERS, lab.now)
     small = {k: v for (k, profile), v in facts.slices.items() if profile == "1g.5gb"}
     assert small == {
         "held": 1, "draining": 1, "blocked": 1, "reserved": 2, "free": 1, "ending": 0,
@@ -184,11 +184,11 @@ def test_a_member_who_takes_a_reserved_slice_leaves_one_less_to_keep() -> None:
     lab = Lab(*["1g.5gb"] * 3)
     lab.reserve("ml", 0, 120, count=2)
     lab.ask("a", group="ml")
-    facts = facts_of(lab.state, (), MEMBERS, lab.now)
+    facts = facts_of(lab.state, {}, MEMBERS, lab.now)
     assert (facts.slices["reserved", "1g.5gb"], facts.slices["free", "1g.5gb"]) == (1, 1)
     assert facts.reserved == {"1g.5gb": 2}
     lab.minutes(20)  # the grace time is over: what was not taken goes back to all
-    facts = facts_of(lab.state, (), MEMBERS, lab.now)
+    facts = facts_of(lab.state, {}, MEMBERS, lab.now)
     assert (facts.slices["reserved", "1g.5gb"], facts.slices["free", "1g.5gb"]) == (0, 2)
 
 
@@ -198,7 +198,7 @@ def test_a_holder_who_was_told_is_ending_and_the_line_has_an_age() -> None:
     lab.minutes(30)
     lab.ask("b")
     lab.minutes(32)
-    facts = facts_of(lab.state, (), MEMBERS, lab.now)
+    facts = facts_of(lab.state, {}, MEMBERS, lab.now)
     assert facts.slices["ending", "1g.5gb"] == 1
     assert facts.line == {"1g.5gb": 1, "3g.20gb": 0}
     assert facts.oldest == {"1g.5gb": 32 * 60, "3g.20gb": 0}
@@ -213,13 +213,13 @@ def test_shares_stand_against_use() -> None:
         ("ml", "ana"): Usage(6.0, MONDAY, 4.0, begins),
         ("gone", "zoe"): Usage(4.0, MONDAY, 1.0, begins),
     }))
-    facts = facts_of(lab.state, (), MEMBERS, lab.now)
+    facts = facts_of(lab.state, {}, MEMBERS, lab.now)
     assert facts.share == {"ml": 0.75, "vision": 0.25}
     # what a group that is gone has used is part of the whole
     assert facts.use == pytest.approx({"ml": 0.6, "vision": 0})
     assert facts.quota == {"ml": 40}
     lab.ask("bo", group="vision")
     lab.minutes(60)
-    facts = facts_of(lab.state, (), MEMBERS, lab.now)
+    facts = facts_of(lab.state, {}, MEMBERS, lab.now)
     assert facts.week == pytest.approx({"ml": 4, "vision": 1})
     assert 0 < facts.use["vision"] < 0.1

@@ -3,24 +3,16 @@
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from hub import upkeep
-from hub.batch import Batch
-from hub.broker import Broker
-from hub.config import Settings
 from hub.core.lease import Kind
-from hub.core.runs import Run, RunStage, Submission
-from hub.edges import open_edges
-from tests.edge.docker_fixtures import IMAGE, unique
-from tests.face.running import until
+from hub.core.runs import RunStage
+from tests.edge.docker_fixtures import IMAGE
+from tests.floor.houses import SIZE, House, house_at
 
 pytestmark = pytest.mark.docker
-SIZE = "1g.5gb"
 TRAINING = """
 import os, pathlib, time
 kept = pathlib.Path(os.environ["RUN_DIR"], "checkpoint")
@@ -33,57 +25,10 @@ except KeyboardInterrupt:
 """
 
 
-@dataclass
-class House:
-    """One installation with one slice; the test does the ticks."""
-
-    broker: Broker
-    batch: Batch
-
-    def submit(self, *cells: str) -> Run:
-        code: dict[str, Any] = {
-            "cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None,
-        }
-        book = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [
-            {**code, "id": str(i), "source": x} for i, x in enumerate(cells)
-        ]}
-        return self.batch.submit(Submission("ana", "lab.ipynb", book, {}, SIZE))
-
-    def home(self) -> Path:
-        return self.broker.edges.homes.ensure("ana")
-
-    def until(self, what: Any, why: str) -> None:
-        """Tick until `what()`; where it does not come, the log says more."""
-        def done() -> bool:
-            self.broker.tick()
-            self.batch.tick()
-            return bool(what())
-
-        try:
-            until(done, why, timeout=60)
-        except AssertionError as e:
-            said = [f"{x}\n{self.batch.logs(x.id).decode()}" for x in self.batch.list()]
-            raise AssertionError(f"{e}\n" + "\n".join(said)) from e
-
-
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    settings = Settings(
-        name=unique(), data=tmp_path / "data", simulated_dir=tmp_path / "cards", pin="env",
-        gpus="simulated", simulated=(f"A100-40:{SIZE}",), images={IMAGE: "PyTorch"}, settle=1,
-        disk_free_mib=0, memory_limit="2G", shm_size="64M", run_hold=0,
-    )
-    edges = open_edges(settings)
-    edges.store.upgrade()
-    broker = Broker(settings, edges)
-    broker.tick()
-    batch = Batch(broker)
-    try:
-        yield House(broker, batch)
-    finally:
-        batch.close()
-        upkeep.uninstall(settings)
-        edges.store.close()
+    with house_at(tmp_path) as made:
+        yield made
 
 
 def test_a_run_gives_way_saves_and_ends_in_its_second_attempt(house: House) -> None:

@@ -9,8 +9,9 @@ import pytest
 from tests.house.sources import IMAGE, ROOT, Import, files, imports, tree
 
 _CORE_LIBRARY = {
-    "abc", "ast", "bisect", "collections", "contextlib", "copy", "csv", "dataclasses", "datetime",
-    "difflib", "enum", "fractions", "functools", "hashlib", "heapq", "io", "itertools", "json",
+    "abc", "ast", "base64", "binascii", "bisect", "collections", "contextlib", "copy", "csv",
+    "dataclasses", "datetime", "difflib", "enum", "fnmatch", "fractions", "functools", "hashlib",
+    "heapq", "io", "itertools", "json",
     "math", "operator", "pathlib", "re", "string", "types", "typing", "unicodedata", "urllib",
     "uuid", "zoneinfo",
 }
@@ -20,11 +21,13 @@ _EDGE_LIBRARY = {
     "rows": {"sqlalchemy"}, "schema": {"sqlalchemy", "alembic"}, "states": {"sqlalchemy"},
     "writing": {"sqlalchemy"},
     "migrations": {"sqlalchemy", "alembic"}, "gpu": {"pynvml"}, "engine": {"docker", "requests"},
-    "hubapi": {"httpx"},
+    "hubapi": {"httpx"}, "cron": {"croniter"}, "planned": {"sqlalchemy"},
+    "runreads": {"sqlalchemy"}, "diffing": {"nbdime"}, "paper": {"nbconvert", "bleach"},
 }
 # one edge in several files
 _EDGE_PARTS = dict.fromkeys(
-    ("database", "tables", "migrations", "rows", "schema", "states", "writing"), "store"
+    ("database", "tables", "migrations", "rows", "schema", "states", "writing", "planned",
+     "runreads"), "store"
 )
 _FLOOR_LIBRARY = {
     "metrics": {"prometheus_client"}, "gauges": {"prometheus_client"},

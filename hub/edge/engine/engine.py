@@ -18,11 +18,11 @@ from hub.edge.engine.answers import (
     HOOK,
     LIVE,
     container,
-    frames,
     lease_lost,
     not_started,
     tar_of,
 )
+from hub.edge.engine.archives import file_of, log_of
 from hub.edge.engine.client import Client, daemons
 from hub.edge.engine.data import INSTANCE, LEASE, Container, ContainerSpec, EngineFacts, Network
 from hub.errors import Unavailable
@@ -134,8 +134,21 @@ class Engine:
         if since:
             options["since"] = f"{since.timestamp():.6f}"
         with self._docker.looking("read a log"):
-            text = b"".join(self._log(x["Id"], options) for x in self._rows(lease_id))
+            text = b"".join(
+                log_of(self._docker.api, x["Id"], options) for x in self._rows(lease_id)
+            )
         return text[-_LOG_MAX:]
+
+    def archive(self, lease_id: str, path: str, limit: int) -> bytes | None:
+        """A plain file of at most `limit` bytes in the lease's container; None without one.
+
+        Raises:
+            Unknown: Docker gave no answer.
+        """
+        with self._docker.looking("read a file of a container"):
+            for row in self._rows(lease_id):
+                return file_of(self._docker.api, row["Id"], path, limit)
+        return None
 
     # ---- acting ----------------------------------------------------------------------------
 
@@ -334,16 +347,3 @@ class Engine:
                 return str(seen["Id"]) if ours and labels.get(LEASE) == spec.labels[LEASE] else None
             time.sleep(0.1)
         return None
-
-    def _log(self, id: str, options: Mapping[str, Any]) -> bytes:
-        """One log, whole. docker-py's own reader switches time-outs off, and this must not hang."""
-        api = self._docker.api
-        answer = api.get(
-            f"{api.base_url}/v{api.api_version}/containers/{id}/logs",
-            params={"stdout": 1, "stderr": 1, **options}, timeout=api.timeout,
-        )
-        if answer.status_code in _GONE:
-            return b""
-        if not answer.ok:
-            raise DockerException(answer.text)
-        return b"".join(frames(answer.content))

@@ -74,13 +74,18 @@ export function drawRuns(runs) {
     const cells = run.cells && !done
       ? make("span", "", say("cell {done} of {total}", { done: run.cells_done, total: run.cells }))
       : null;
+    const steps = run.steps && !done
+      ? make("span", "", say("step {done} of {total}", { done: run.steps_done, total: run.steps }))
+      : null;
+    const later = run.stage === "planned" && run.not_before
+      ? make("small", "", say("not before {time}", { time: clock(run.not_before) })) : null;
     const log = set(make("a", "", say("Log")), { "data-key": `log-${run.id}` });
     log.href = `${prefix}api/runs/${run.id}/logs`;
     const name = set(make("a", "", run.notebook), { "data-key": `run-${run.id}` });
     name.href = `${prefix}runs/${run.id}`;
     return make("li", `row ${run.stage}`, make("strong", "", name),
       make("span", "state", word(run.stage)), make("span", "", run.profile),
-      operator ? make("span", "user", run.user) : null, cells,
+      operator ? make("span", "user", run.user) : null, cells, steps, later,
       make("small", "", clock(run.asked_at)), run.message ? make("small", "", run.message) : null,
       log, done ? null : button(say("Cancel"), () => cancel(run), { key: `cancel-${run.id}` }));
   });

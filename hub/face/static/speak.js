@@ -16,7 +16,7 @@ const WORDS = {
   free: "free", held: "in use", ending: "asked back", reserved: "reserved",
   draining: "coming free", quarantined: "out of order", blocked: "taken out",
   missing: "missing", busy: "busy", uncut: "not cut",
-  waiting: "waiting", granted: "granted", running: "running", released: "ended",
+  planned: "planned", waiting: "waiting", granted: "granted", running: "running", released: "ended",
   withdrawn: "left the line", starting: "starting", stopping: "stopping",
   succeeded: "succeeded", failed: "failed", cancelled: "cancelled",
   interrupted: "interrupted", "timed-out": "timed-out", "out-of-memory": "out-of-memory",

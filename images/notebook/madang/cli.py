@@ -206,12 +206,19 @@ def run_list(
     found = client.call("GET", "runs", params={"limit": limit, **asked})
     rows = found if as_json else [
         x | {
-            "cell": f"{x['cells_done']}/{x['cells']}" if x["cells"] else "",
+            "cell": _progress(x),
             "stage": follow.stage_of(x),
         } for x in found
     ]
     none = t("no runs yet: madang run submit NOTEBOOK --profile …")
     show(rows, _COLUMNS, as_json=as_json, none=none)
+
+
+def _progress(run: dict[str, Any]) -> str:
+    """Cells, and the steps that the notebook counts itself."""
+    cells = f"{run['cells_done']}/{run['cells']}" if run["cells"] else ""
+    steps = f"{run['steps_done']}/{run['steps']}" if run.get("steps") else ""
+    return f"{cells} ({steps})" if steps else cells
 
 
 _USUAL = (

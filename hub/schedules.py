@@ -1,0 +1,264 @@
+"""Schedules: make, change, pause, remove, run now. `occurring` makes runs of their slots."""
+
+import builtins
+import json
+import logging
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from hub.batch import Batch
+from hub.core import schedules
+from hub.core.runs import Run, Submission
+from hub.core.schedules import Occurrence, Plan, Schedule, Slot
+from hub.edge import cron
+from hub.edge.store import Unit
+from hub.errors import NotFound, Refusal, Unavailable
+
+log = logging.getLogger("madang.schedules")
+PERSON = "person"
+_MOST = 100  # schedules of one person
+_SHOWN = 3  # slots ahead that are told
+
+
+class Schedules:
+    """Schedules of one installation; anybody may change theirs."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.files = batch.files.schedules
+        self._store = batch.broker.edges.store
+
+    # ---- verbs -----------------------------------------------------------------------------
+
+    def add(self, wanted: Submission, plan: Plan) -> Schedule:
+        """Keep a notebook, and when it is to run.
+
+        Raises:
+            BadInput: what no schedule or no run can be. Nothing is kept then.
+            Refusal: the person has too many, or one of this name.
+            Unavailable: the disk is full or the store does not answer.
+        """
+        made = self.made(wanted, plan, secrets.token_hex(5))
+        self.batch.telling.look_up(wanted.user, wanted.notify)
+        return self.put(made, wanted, check=self._check_others)
+
+    def change(self, id: str, when: Mapping[str, Any], what: Mapping[str, Any]) -> Schedule:
+        """Change fields of its plan and of its submission.
+
+        Raises:
+            NotFound: no such schedule.
+            BadInput, Unavailable: as `add`; nothing is changed then.
+            Refusal: it stands in a file, and more than `paused` was to be changed.
+        """
+        old = self.get(id)
+        if what or set(when) - {"paused"}:
+            _check_source(old)
+        # another notebook comes with its own folder, or with none
+        what = {"snapshot": b"", **what} if "notebook" in what else what
+        wanted = replace(self.submission(old), **what)
+        made = self.made(wanted, replace(_plan(old), **when), old.id)
+        if "notify" in what:
+            self.batch.telling.look_up(wanted.user, wanted.notify)
+        return self.put(
+            replace(made, made_at=old.made_at), wanted, check=self._check_others
+        )
+
+    def remove(self, id: str) -> Schedule:
+        """Forget a schedule; its runs stay, also those that have not ended.
+
+        Raises:
+            NotFound: no such schedule.
+            Refusal: it stands in a file.
+        """
+        old = self.get(id)
+        _check_source(old)
+        self.drop([old])
+        return old
+
+    def run_now(self, id: str) -> list[Run]:
+        """Make its runs now, beside its slots: one run, or those of a sweep.
+
+        Raises:
+            NotFound: no such schedule.
+            Refusal: a run is not taken.
+        """
+        made = self.runs_of(self.get(id), None)
+        self.batch.check(made[0])
+        return self.batch.with_input(made, lambda: self.keep_for(made, id))
+
+    # ---- looking ---------------------------------------------------------------------------
+
+    def get(self, id: str, *, user: str | None = None) -> Schedule:
+        """A schedule; `user`: if it is that person's.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = self._store.schedule(id, user=user)
+        if found is None:
+            raise NotFound(
+                "There is no schedule {id}. `madang schedule list` shows yours.", id=id
+            )
+        return found
+
+    def list(self, *, user: str | None = None, source: str | None = None) -> list[Schedule]:
+        """Schedules by name."""
+        return self._store.schedules(user=user, source=source)
+
+    def occurrences(self, id: str, *, limit: int = 20) -> builtins.list[Occurrence]:
+        """What became of its slots, newest first."""
+        return self._store.occurrences(id, limit=limit)
+
+    def upcoming(self, schedule: Schedule) -> builtins.list[Slot]:
+        """Its next slots; none while it is paused."""
+        now = self.batch.mover.clock()
+        return [] if schedule.paused else cron.upcoming(
+            schedule.cron, schedule.zone, now, _SHOWN
+        )
+
+    # ---- for the file and for the tick -----------------------------------------------------
+
+    def made(
+        self, wanted: Submission, plan: Plan, id: str, *,
+        check: Callable[[Run], None] | None = None,
+    ) -> Schedule:
+        """The schedule, as yet kept nowhere; its run was tried out.
+
+        Args:
+            check: what the run must pass; all that one must that asks now, if not given.
+
+        Raises:
+            BadInput, Unavailable: as `add`.
+        """
+        now = self.batch.mover.clock()
+        zone = plan.zone or self.batch.settings.timezone
+        schedules.check_zone(zone)
+        first = (self.batch.points(wanted) if wanted.sweep else [self.batch.made(wanted)])[0]
+        (check or self.batch.check)(first)
+        return Schedule(
+            id=id, user=wanted.user, name=schedules.check_name(plan.name),
+            cron=cron.check(plan.cron), zone=zone, notebook=wanted.name, profile=wanted.profile,
+            made_at=now, seen=now, parameters=dict(wanted.parameters), sweep=dict(wanted.sweep),
+            image=wanted.image, cwd=first.cwd, timeout=wanted.timeout, retries=wanted.retries,
+            catch_up=schedules.catch_up_of(plan.catch_up),
+            overlap=schedules.overlap_of(plan.overlap), paused=plan.paused, notify=wanted.notify,
+            secrets=wanted.secrets, group=wanted.group, source=plan.source,
+        )
+
+    def put(
+        self, made: Schedule, wanted: Submission, *,
+        check: Callable[[Schedule], None] = lambda _: None,
+    ) -> Schedule:
+        """Keep a schedule with its input, new or in place of what it was; as it is then.
+
+        Raises:
+            Refusal: what `check` refuses.
+            Unavailable: the disk is full or the store does not answer.
+        """
+        there = self._store.schedule(made.id)
+        check(made)
+        try:
+            self.files.put_input(made.id, wanted.notebook, wanted.snapshot)
+            with self._store.write() as unit:
+                kept = _with_seen(unit, made)
+                unit.put_schedule(kept)
+        except (Refusal, OSError) as e:
+            if there is None:
+                self.files.forget(made.id)
+            if isinstance(e, OSError):
+                raise Unavailable("The notebook cannot be stored: {error}.", error=e) from e
+            raise
+        return kept
+
+    def drop(self, gone: Sequence[Schedule]) -> None:
+        """Forget these, and what became of their slots."""
+        with self._store.write() as unit:
+            for one in gone:
+                unit.drop_schedule(one.id)
+        for one in gone:
+            self.files.forget(one.id)
+
+    def submission(self, schedule: Schedule) -> Submission:
+        """What it runs.
+
+        Raises:
+            FileNotFoundError: its notebook is gone.
+        """
+        return Submission(
+            user=schedule.user, name=schedule.notebook,
+            notebook=json.loads(self.files.input(schedule.id)),
+            snapshot=self.files.snapshot(schedule.id), parameters=schedule.parameters,
+            sweep=schedule.sweep, profile=schedule.profile, image=schedule.image,
+            cwd=schedule.cwd, timeout=schedule.timeout, retries=schedule.retries,
+            notify=schedule.notify, secrets=schedule.secrets, group=schedule.group,
+        )
+
+    def runs_of(self, schedule: Schedule, slot: Slot | None) -> builtins.list[Run]:
+        """The runs of a slot, as yet kept nowhere; None is beside the slots.
+
+        Raises:
+            BadInput: its notebook or its settings are not taken any more.
+            FileNotFoundError: its notebook is gone.
+        """
+        wanted, day = self.submission(schedule), slot.local.date() if slot else None
+        made = self.batch.points(wanted, day) if wanted.sweep else [self.batch.made(wanted, day)]
+        return [
+            replace(x, schedule=schedule.id, slot=slot.name if slot else "") for x in made
+        ]
+
+    def keep_for(self, made: Sequence[Run], id: str) -> None:
+        """The schedule's input is that of these runs.
+
+        Raises:
+            OSError: it cannot be.
+        """
+        self.batch.files.copy_input(made[0].input_id, self.files, id)
+
+    def _check_others(self, made: Schedule) -> None:
+        others = [x for x in self.list(user=made.user) if x.id != made.id]
+        if any(x.name == made.name for x in others):
+            raise Refusal(
+                "{user} has a schedule {name} already. Choose another name, or change that one.",
+                reason="schedule", status=409, user=made.user, name=repr(made.name),
+            )
+        if len(others) >= _MOST:
+            raise Refusal(
+                "You have {most} schedules, and more are not taken. Remove one first.",
+                reason="schedule", status=429, most=_MOST,
+            )
+
+
+def _check_source(schedule: Schedule) -> None:
+    if schedule.source != PERSON:
+        raise Refusal(
+            "The schedule {name} stands in {file}: change it there. Here it can be paused.",
+            reason="schedule", status=409, name=repr(schedule.name),
+            file=schedule.source.removeprefix("file:"),
+        )
+
+
+def _plan(schedule: Schedule) -> Plan:
+    catch_up = f"{schedule.catch_up}h" if schedule.catch_up else "none"
+    return Plan(
+        schedule.name, schedule.cron, schedule.zone, catch_up, schedule.overlap.value,
+        schedule.paused, schedule.source,
+    )
+
+
+def _with_seen(unit: Unit, made: Schedule) -> Schedule:
+    """With what has had its turn; other times, and those while it was paused, begin anew."""
+    there = unit.look.schedule(made.id)
+    same = there is not None and (there.cron, there.zone) == (made.cron, made.zone)
+    seen: datetime = made.seen
+    if there is not None and same and not (there.paused and not made.paused):
+        seen = there.seen
+    return seen_until(made, seen)
+
+
+def seen_until(schedule: Schedule, at: datetime) -> Schedule:
+    """The schedule, all slots up to this moment having had their turn."""
+    following = cron.following(schedule.cron, schedule.zone, at)
+    return replace(schedule, seen=at, next_at=following.at)
