@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.workspace import Workspace, wait_for, workspace
 CARDS = json.dumps(["A100-40:3g.20gb,1g.5gb,1g.5gb"])
 # Playwright's 5 s are for a fast machine: on two busy cores Lab takes longer to show one item
 expect.set_options(timeout=60_000)
+CALM = Path(__file__).with_name("calm.py")
 SHOTS = Path(os.environ.get("SCREENSHOTS", f"{tempfile.gettempdir()}/madang-screenshots"))
 
 
@@ -28,12 +30,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 
 # per module: while Playwright's loop runs in this thread, no test with a loop of its own can
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Debian's Chromium; Playwright's own where the distribution's is a snap (Ubuntu)."""
     with sync_playwright() as player:
-        found = shutil.which("chromium")
+        found = shutil.which("chromium") or player.chromium.executable_path
+        start = tmp_path_factory.mktemp("browser") / "chromium"
+        start.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{CALM}" "{found}" "$@"\n')
+        start.chmod(0o755)
         opened = player.chromium.launch(
-            executable_path=found, args=["--no-sandbox", "--disable-background-networking"]
+            executable_path=start, args=["--no-sandbox", "--disable-background-networking"]
         )
         yield opened
         opened.close()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from hub.desk import Desk
 from hub.face import pages
@@ -43,6 +43,26 @@ def test_the_board_is_live_without_a_reload(browser: Browser, service: Running) 
     ask(service, "bo")
     expect(page.locator(".slice.held")).to_have_count(2)
     assert not page.get_by_text("bo", exact=True).count()
+    visit.close()
+
+
+def test_a_page_that_did_not_load_whole_loads_again(browser: Browser, service: Running) -> None:
+    lost: list[str] = []
+
+    def lose_once(route: Route) -> None:
+        if lost:
+            route.continue_()
+        else:
+            lost.append(route.request.url)
+            route.abort()
+
+    visit = Visit(browser, service, "ana").live()
+    visit.page.route("**/static/dom.js", lose_once)
+    visit.page.reload()
+    visit.live()
+    assert len(lost) == 1
+    assert visit.faults == ["Failed to load resource: net::ERR_FAILED"]
+    visit.faults.clear()
     visit.close()
 
 

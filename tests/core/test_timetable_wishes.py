@@ -12,7 +12,7 @@ from tests.core.wishes import BUSY, NOW, RULES, SMALL, TOTALS, typed, wishes
 WEEK = timedelta(weeks=1)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(wishes(), st.booleans()), max_size=9), BUSY)
 def test_what_is_accepted_can_be_kept(
     asked: list[tuple[Reservation, bool]], busy: list[datetime]

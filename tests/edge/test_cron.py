@@ -5,7 +5,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hub.edge import cron
@@ -76,7 +76,6 @@ changes = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(st.sampled_from(CRONS), st.sampled_from(ZONES), moments | changes)
 @example("*/20 * * * *", "Europe/Amsterdam", at("2027-10-31T01:10"))
 def test_the_latest_and_the_following_slot_are_neighbours(
@@ -91,7 +90,6 @@ def test_the_latest_and_the_following_slot_are_neighbours(
     assert cron.latest(expr, zone, after.at).at == after.at
 
 
-@settings(deadline=None)
 @given(st.sampled_from(CRONS), st.sampled_from(ZONES), changes, st.integers(9, 400))
 def test_whoever_looks_every_so_often_sees_each_slot_once(
     expr: str, zone: str, begin: datetime, minutes: int
@@ -112,7 +110,6 @@ def test_whoever_looks_every_so_often_sees_each_slot_once(
         assert len(found) == len([x for x in every if x <= end])
 
 
-@settings(deadline=None)
 @given(st.sampled_from(ZONES), st.dates(date(2026, 1, 2), date(2028, 1, 1)))
 def test_a_daily_slot_comes_each_day_whatever_the_clocks_do(zone: str, day: object) -> None:
     begin = at(f"{day}T12:00", zone)

@@ -1,6 +1,7 @@
 """Containers: look at ours, start a run's, stop and remove by lease."""
 
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -29,6 +30,7 @@ from hub.errors import Unavailable
 
 _KILL_WAIT = 10  # seconds for SIGKILL to be seen
 _CREATE_WAIT = 15  # seconds for a container that is being created to be seen
+_TURNS = 64  # leases share them: two starts rarely wait for each other, one lease's always
 _LOG_MAX = 4 * 2**20  # bytes of a log that are given back; json-file itself keeps 30 MB
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)  # the latter: its removal is under way
 
@@ -39,6 +41,7 @@ class Engine:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._docker = Client(settings.docker)
+        self._turns = tuple(threading.Lock() for _ in range(_TURNS))
 
     def close(self) -> None:
         """Close the connections of all threads; a later call opens new ones."""
@@ -166,7 +169,14 @@ class Engine:
             Unavailable: it could not start, and nothing of it is left.
             Unknown: no answer; it may be there.
         """
-        lease, archive = spec.labels[LEASE], tar_of(spec.files)
+        lease = spec.labels[LEASE]
+        # Docker shows a container before it can be started: a second call would find the first's,
+        # fail to start it and take it away
+        with self._turns[hash(lease) % len(self._turns)]:
+            return self._start_run(spec, lease, confirm)
+
+    def _start_run(self, spec: ContainerSpec, lease: str, confirm: Callable[[], bool]) -> str:
+        archive = tar_of(spec.files)
         with self._docker.acting("look for the run's container"):
             there = self._rows(lease)
         if there and there[0]["State"] != "created":

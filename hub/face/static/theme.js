@@ -1,5 +1,16 @@
 "use strict";
-// Light or dark, as JupyterHub's own pages keep it; runs before the page is painted.
+// What runs before all else in a page: mending one that did not load whole, and light or dark, as
+// JupyterHub's own pages keep it.
+
+// a network that changes under way (another Wi-Fi; on the server's own desktop, each container that
+// starts) lets one script fail, and with it all that import it: the page would stay empty for ever
+const AGAIN_WHOLE = 3000; // ms
+window.addEventListener("error", ({ target }) => {
+  if (target instanceof HTMLScriptElement || target instanceof HTMLLinkElement) {
+    setTimeout(() => window.location.reload(), AGAIN_WHOLE);
+  }
+}, true);
+
 const THEME = "jupyterhub-bs-theme";
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
