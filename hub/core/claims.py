@@ -58,8 +58,8 @@ def _check_quota(state: State, request: Request, now: datetime) -> None:
     if left < rate * (rules.min_hold.total_seconds() / 3600):
         raise Refusal(
             "The quota of this week is used up ({left} slice-hours are left, {need} are needed). A "
-            "new week begins {when}.", reason="quota", status=409, left=f"{max(0.0, left):.1f}",
-            need=f"{rate * rules.min_hold.total_seconds() / 3600:.1f}",
+            "new week begins {when}.", reason="quota", status=409, left=f"{max(0.0, left):.2f}",
+            need=f"{rate * rules.min_hold.total_seconds() / 3600:.2f}",
             when=week(now, rules)[1].astimezone(ZoneInfo(rules.zone)).strftime("%Y-%m-%d %H:%M %Z"),
         )
 

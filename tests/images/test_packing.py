@@ -203,7 +203,10 @@ LINK = {"type": tarfile.SYMTYPE}
     (tar_of(("a", {"type": tarfile.CHRTYPE})), "neither a file nor a folder"),
     (tar_of(("a", {"type": tarfile.FIFOTYPE})), "neither a file nor a folder"),
     (tar_of(("a", {"size": 513 * MIB})), "or 512 MiB"),
-])
+], ids=(  # an archive has the time in it, and every worker must collect the same names
+    "nothing", "no archive", "cut", "absolute", "upwards", "link", "link upwards", "hard link",
+    "device", "pipe", "too large",
+))
 def test_what_is_no_snapshot_is_refused_before_anything_is_made(
     bench: Bench, data: bytes, says: str
 ) -> None:
