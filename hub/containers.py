@@ -79,6 +79,14 @@ def slice_of(state: State, lease: Lease | None) -> Slice | None:
     return found
 
 
+def output_of(run: Run) -> str:
+    """Its output notebook's file: the notebook's name, with `.ipynb` for its last ending.
+
+    The runner gets this as its name, and takes exactly one `.ipynb` off to show it.
+    """
+    return f"{PurePosixPath(run.notebook).stem}.ipynb"
+
+
 def run_spec(
     settings: Settings, run: Run, lease: Lease, options: ContainerOptions, *, notebook: bytes,
     snapshot: bytes = b"", handed: Handed = _NOTHING,
@@ -91,7 +99,7 @@ def run_spec(
     writes nothing where a student may have laid a link.
     """
     job = {
-        "id": run.id, "notebook": _INPUT, "name": PurePosixPath(run.notebook).stem,
+        "id": run.id, "notebook": _INPUT, "name": output_of(run),
         "folder": run.folder, "parameters": dict(run.parameters), "cwd": run.cwd,
         "timeout": run.timeout, "kernel": None, "attempt": run.attempt,
         "snapshot": _FOLDER if snapshot else None,

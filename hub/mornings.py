@@ -93,6 +93,8 @@ class Mornings:
             log.info("%s has no home to put a report into", user)
         except (OSError, Refusal) as e:
             log.warning("the report of %s cannot be written: %s", user, e)
+        except Exception:  # what one person's notebook has recorded must not cost others theirs
+            log.exception("the report of %s cannot be made", user)
         else:
             return True
         return False

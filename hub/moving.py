@@ -141,7 +141,11 @@ class Mover:
             # the service died between the start and telling of it
             self._now_running(run)
         if lease is not None and lease.why is Why.HAND:
-            run = self.update(run.id, lambda r: runs.cancelled(r, lease.cause, at=self.clock()))
+            run = self._update_attempt(
+                run, lambda r: runs.cancelled(r, lease.cause, at=self.clock())
+            )
+            if run.lease_id != container.lease:
+                return
         late = self._overdue(run, self.clock())
         if run.stage is RunStage.STOPPING or runs.gives_way(run, lease) or late:
             self.stop(run)
@@ -162,7 +166,7 @@ class Mover:
             steps_done=steps[0] if steps[1] else run.steps_done, steps=steps[1] or run.steps,
         )
         if now != run:
-            self.update(run.id, lambda r: replace(
+            self._update_attempt(run, lambda r: replace(
                 r, cells_done=now.cells_done, cells=now.cells, steps_done=now.steps_done,
                 steps=now.steps,
             ))
@@ -200,7 +204,7 @@ class Mover:
             if kept:
                 self.files.keep_log(run.id, run.attempt, kept.log)
             now = self.clock()
-            self.update(run.id, lambda r: planning.mended(
+            self._update_attempt(run, lambda r: planning.mended(
                 runs.vanished(r, lease, at=now), at=now
             ))
         self.broker.withdraw(run.lease_id, "its run is over")
@@ -216,7 +220,7 @@ class Mover:
         at = at or now
         said, overdue = last.log.decode(errors="replace"), self._overdue(run, at)
         code = -1 if last.exit_code is None else last.exit_code
-        return self.update(run.id, lambda r: planning.mended(told(runs.ended(
+        return self._update_attempt(run, lambda r: planning.mended(told(runs.ended(
             r, code, said, lease, at=at, oom=last.oom, overdue=overdue
         )), at=now))
 
@@ -261,12 +265,12 @@ class Mover:
         now = self.clock()
         lease = self._store.lease(run.lease_id)
         if lease is not None and lease.why is not None:
-            self.update(run.id, lambda r: runs.vanished(r, lease, at=now))
+            self._update_attempt(run, lambda r: runs.vanished(r, lease, at=now))
             return
         # Docker, the card or the disk failed: a retry may mend that; what was asked for, it cannot
         mendable = isinstance(error, Unavailable | OSError) and not isinstance(
             error, FileNotFoundError)
-        self.update(run.id, lambda r: planning.not_started(
+        self._update_attempt(run, lambda r: planning.not_started(
             r, str(error), mendable=mendable, at=now
         ))
         self.broker.withdraw(run.lease_id, f"could not start: {error}")
@@ -331,6 +335,10 @@ class Mover:
         if after.done:
             self.over(after)
         return after
+
+    def _update_attempt(self, seen: Run, change: Callable[[Run], Run]) -> Run:
+        """`update` by what was seen of one attempt: a later one has its own end and its tries."""
+        return self.update(seen.id, lambda r: change(r) if r.lease_id == seen.lease_id else r)
 
     def over(self, run: Run) -> None:
         """A run has ended: it is counted, and what is kept of it is kept from now on."""

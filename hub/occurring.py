@@ -62,10 +62,11 @@ class Occurring:
         turn = _Turn(cron.latest(schedule.cron, schedule.zone, now))
         turn.why = self._hindrance(schedule, turn.slot, now)
         try:
-            if turn.why is None and turn.slot.at > schedule.seen:
-                self._prepare(schedule, turn)
-            with self._store.write() as unit:
-                self._write(unit, schedule.id, turn, now)
+            with self.schedules.lock:
+                if turn.why is None and turn.slot.at > schedule.seen:
+                    self._prepare(schedule, turn)
+                with self._store.write() as unit:
+                    self._write(unit, schedule, turn, now)
         finally:
             if turn.wanted and not turn.made:
                 self.batch.files.forget(turn.wanted[0].input_id)
@@ -96,13 +97,13 @@ class Occurring:
         except (Refusal, FileNotFoundError) as e:
             turn.why = (Outcome.REFUSED, str(e))
 
-    def _write(self, unit: Unit, id: str, turn: _Turn, now: datetime) -> None:
-        schedule, slot = unit.look.schedule(id), turn.slot
-        if schedule is None or schedule.paused:
-            return
+    def _write(self, unit: Unit, schedule: Schedule, turn: _Turn, now: datetime) -> None:
+        id, slot = schedule.id, turn.slot
+        if unit.look.schedule(id) != schedule:
+            return  # changed, or gone, or another service was quicker: the next tick looks again
         unit.put_schedule(seen_until(schedule, now))
         if slot.at <= schedule.seen or unit.look.has_occurrence(id, slot.name):
-            return  # another service was quicker
+            return
         before = schedules.in_the_way(schedule, unit.look.runs_of("schedule", id))
         if turn.why is None and before and schedule.overlap is Overlap.SKIP:
             turn.why = (Outcome.SKIPPED, schedules.SKIPPED.format(run=before[0].id))

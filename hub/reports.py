@@ -128,9 +128,10 @@ class Reports:
         return self.batch.files.has_output(run.id)
 
     def _aside_of(self, function: str, runs: tuple[Run, ...], who: str) -> bytes:
-        # an output is kept when its run has ended, and is not changed after
+        # an output is changed by the next attempt only: what has not ended may still become one
+        lasting = all(x.done for x in runs)
         key = (function, *(f"{x.id}-{x.attempt}" for x in runs))
-        made = self._made.get(key)
+        made = self._made.get(key) if lasting else None
         if isinstance(made, bytes):
             return made
         if isinstance(made, Refusal):
@@ -141,9 +142,11 @@ class Reports:
         except TooMuch as e:
             # it would be too much again
             log.info("%s of %s: %s", function, key[1:], e.detail)
-            self._made.put(key, e, size=1000)
+            if lasting:
+                self._made.put(key, e, size=1000)
             raise
-        self._made.put(key, made, size=len(made))
+        if lasting:
+            self._made.put(key, made, size=len(made))
         return made
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from hub.containers import HOME
+from hub.containers import HOME, output_of
 from hub.core import told
 from hub.core.runs import Run
 from hub.edge.engine import Engine
@@ -41,8 +41,7 @@ class Results:
         record = told.record_of(text)
         if (record.get("id"), record.get("attempt")) != (run.id, run.attempt):
             return lambda r: r  # it never began, or an earlier attempt wrote this
-        name = f"{PurePosixPath(run.notebook).stem}.ipynb"
-        notebook = self._engine.archive(run.lease_id, str(folder / name), self._most)
+        notebook = self._engine.archive(run.lease_id, str(folder / output_of(run)), self._most)
         if notebook is None:
             log.info("run %s: no output notebook of at most %d bytes", run.id, self._most)
         self._files.keep_output(run.id, notebook, text)

@@ -6,6 +6,7 @@ import logging
 import re
 import tomllib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ _KEYS = {
     "parameters-too-large": "parameters", "sweep": "sweep", "timeout": "timeout", "path": "cwd",
     "retries": "retries", "not-a-notebook": "notebook",
 }
+_PAUSED = "paused"  # a file beside the input: the row may say something else, by hand
 _Signs = tuple[tuple[str, int, int, int], ...]
 
 
@@ -146,14 +148,41 @@ class ScheduleFile:
         made = [self._made(x) for x in found]
         # all of them are good: only now anything is changed
         for one, new in zip(found, made, strict=True):
-            there = old.pop(new.id, None)
-            if there is None or self._differs(there, new, one.submission):
-                self._schedules.put(new, one.submission)
-                log.info("%s: schedule %s of %s (%s)", self._path, new.id, new.user, new.name)
+            self._put(old.pop(new.id, None), new, one.submission)
         if old:
             self._schedules.drop(list(old.values()))
             log.info("%s: %d schedules stand there no more", self._path, len(old))
         self._told = ""
+
+    def _put(self, there: Schedule | None, new: Schedule, wanted: Submission) -> None:
+        """As the file says; a pause by hand, or its end, stays until the file's own changes."""
+        said = self._said(new.id)
+        by_hand = said is None or said == new.paused
+
+        def over(there: Schedule | None) -> Schedule:
+            if there is None:
+                return new
+            paused = there.paused if by_hand else new.paused
+            return replace(new, made_at=there.made_at, paused=paused)
+
+        if there is None or self._differs(there, over(there), wanted):
+            self._schedules.put(new, wanted, over)
+            log.info("%s: schedule %s of %s (%s)", self._path, new.id, new.user, new.name)
+        if said != new.paused:
+            self._say(new)
+
+    def _said(self, id: str) -> bool | None:
+        """Whether it was paused in the file when that was read last; None: nobody knows."""
+        with suppress(FileNotFoundError):
+            said = (self._schedules.files.folder(id) / _PAUSED).read_text()
+            return {"true": True, "false": False}.get(said)
+        return None
+
+    def _say(self, new: Schedule) -> None:
+        try:
+            (self._schedules.files.folder(new.id) / _PAUSED).write_text(json.dumps(new.paused))
+        except OSError as e:
+            raise Unavailable("The notebook cannot be stored: {error}.", error=e) from e
 
     def _made(self, one: Read) -> Schedule:
         assert self._path is not None
@@ -178,11 +207,8 @@ class ScheduleFile:
             sizes.check_profile(self._schedules.batch.broker.state(), run.profile)
 
     def _differs(self, there: Schedule, new: Schedule, wanted: Submission) -> bool:
-        """Whether the file says something else than it did; a pause by hand is none of that."""
-        same = replace(
-            new, made_at=there.made_at, seen=there.seen, next_at=there.next_at,
-            paused=there.paused,
-        )
+        """Whether the file says something else than it did."""
+        same = replace(new, seen=there.seen, next_at=there.next_at)
         try:
             kept = self._schedules.files.input(there.id)
         except FileNotFoundError:

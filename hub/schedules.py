@@ -4,6 +4,7 @@ import builtins
 import json
 import logging
 import secrets
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -14,13 +15,14 @@ from hub.core import schedules
 from hub.core.runs import Run, Submission
 from hub.core.schedules import Occurrence, Plan, Schedule, Slot
 from hub.edge import cron
-from hub.edge.store import Unit
 from hub.errors import NotFound, Refusal, Unavailable
 
 log = logging.getLogger("madang.schedules")
 PERSON = "person"
 _MOST = 100  # schedules of one person
 _SHOWN = 3  # slots ahead that are told
+_INPUT = frozenset({"notebook", "snapshot"})  # of a submission, what lies in files
+_FIELDS = {"name": "notebook"}  # of a submission → of a schedule, where it is another
 
 
 class Schedules:
@@ -30,6 +32,8 @@ class Schedules:
         self.batch = batch
         self.files = batch.files.schedules
         self._store = batch.broker.edges.store
+        # a row and its files change together: nobody makes runs of one old and one new
+        self.lock = threading.RLock()
 
     # ---- verbs -----------------------------------------------------------------------------
 
@@ -46,25 +50,34 @@ class Schedules:
         return self.put(made, wanted, check=self._check_others)
 
     def change(self, id: str, when: Mapping[str, Any], what: Mapping[str, Any]) -> Schedule:
-        """Change fields of its plan and of its submission.
+        """Change fields of its plan and of its submission; all others stay as they are then.
 
         Raises:
             NotFound: no such schedule.
             BadInput, Unavailable: as `add`; nothing is changed then.
             Refusal: it stands in a file, and more than `paused` was to be changed.
         """
-        old = self.get(id)
-        if what or set(when) - {"paused"}:
-            _check_source(old)
-        # another notebook comes with its own folder, or with none
-        what = {"snapshot": b"", **what} if "notebook" in what else what
-        wanted = replace(self.submission(old), **what)
-        made = self.made(wanted, replace(_plan(old), **when), old.id)
         if "notify" in what:
-            self.batch.telling.look_up(wanted.user, wanted.notify)
-        return self.put(
-            replace(made, made_at=old.made_at), wanted, check=self._check_others
-        )
+            self.batch.telling.look_up(self.get(id).user, what["notify"])
+        with self.lock:
+            old = self.get(id)
+            if what or set(when) - {"paused"}:
+                _check_source(old)
+            # another notebook comes with its own folder, or with none
+            what = {"snapshot": b"", **what} if "notebook" in what else what
+            wanted = replace(self.submission(old), **what)
+            made = self.made(wanted, replace(_plan(old), **when), id)
+            asked = [*when, *(_FIELDS.get(x, x) for x in what if x not in _INPUT)]
+
+            def changed(there: Schedule | None) -> Schedule:
+                if there is None:
+                    raise _none(id)
+                return replace(there, seen=made.seen, **{x: getattr(made, x) for x in asked})
+
+            return self.put(
+                made, wanted if _INPUT & what.keys() else None, changed,
+                check=self._check_others,
+            )
 
     def remove(self, id: str) -> Schedule:
         """Forget a schedule; its runs stay, also those that have not ended.
@@ -73,9 +86,10 @@ class Schedules:
             NotFound: no such schedule.
             Refusal: it stands in a file.
         """
-        old = self.get(id)
-        _check_source(old)
-        self.drop([old])
+        with self.lock:
+            old = self.get(id)
+            _check_source(old)
+            self.drop([old])
         return old
 
     def run_now(self, id: str) -> list[Run]:
@@ -85,9 +99,10 @@ class Schedules:
             NotFound: no such schedule.
             Refusal: a run is not taken.
         """
-        made = self.runs_of(self.get(id), None)
-        self.batch.check(made[0])
-        return self.batch.with_input(made, lambda: self.keep_for(made, id))
+        with self.lock:
+            made = self.runs_of(self.get(id), None)
+            self.batch.check(made[0])
+            return self.batch.with_input(made, lambda: self.keep_for(made, id))
 
     # ---- looking ---------------------------------------------------------------------------
 
@@ -99,9 +114,7 @@ class Schedules:
         """
         found = self._store.schedule(id, user=user)
         if found is None:
-            raise NotFound(
-                "There is no schedule {id}. `madang schedule list` shows yours.", id=id
-            )
+            raise _none(id)
         return found
 
     def list(self, *, user: str | None = None, source: str | None = None) -> list[Schedule]:
@@ -149,37 +162,56 @@ class Schedules:
         )
 
     def put(
-        self, made: Schedule, wanted: Submission, *,
+        self, made: Schedule, wanted: Submission | None,
+        over: Callable[[Schedule | None], Schedule] | None = None, *,
         check: Callable[[Schedule], None] = lambda _: None,
     ) -> Schedule:
         """Keep a schedule with its input, new or in place of what it was; as it is then.
 
+        Args:
+            wanted: None where its input stays.
+            over: what becomes of the one that is there in the write; `made`, if not given.
+
         Raises:
-            Refusal: what `check` refuses.
+            Refusal: what `check` or `over` refuses.
             Unavailable: the disk is full or the store does not answer.
         """
-        there = self._store.schedule(made.id)
-        check(made)
-        try:
-            self.files.put_input(made.id, wanted.notebook, wanted.snapshot)
-            with self._store.write() as unit:
-                kept = _with_seen(unit, made)
-                unit.put_schedule(kept)
-        except (Refusal, OSError) as e:
-            if there is None:
-                self.files.forget(made.id)
-            if isinstance(e, OSError):
-                raise Unavailable("The notebook cannot be stored: {error}.", error=e) from e
-            raise
+        with self.lock:
+            fresh = self._store.schedule(made.id) is None
+            check(made)
+            # what is there stays whole until the row is written; what is left aside is pruned
+            place = made.id if fresh else f"{made.id}-{secrets.token_hex(4)}"
+            try:
+                if wanted:
+                    self.files.put_input(place, wanted.notebook, wanted.snapshot)
+                kept = self._write(made, over or (lambda _: made))
+                if wanted and not fresh:
+                    self.files.move_input(place, made.id)
+            except (Refusal, OSError) as e:
+                if wanted:
+                    self.files.forget(place)
+                if isinstance(e, OSError):
+                    raise Unavailable("The notebook cannot be stored: {error}.", error=e) from e
+                raise
+        return kept
+
+    def _write(
+        self, made: Schedule, over: Callable[[Schedule | None], Schedule]
+    ) -> Schedule:
+        with self._store.write() as unit:
+            there = unit.look.schedule(made.id)
+            kept = _with_seen(there, over(there))
+            unit.put_schedule(kept)
         return kept
 
     def drop(self, gone: Sequence[Schedule]) -> None:
         """Forget these, and what became of their slots."""
-        with self._store.write() as unit:
+        with self.lock:
+            with self._store.write() as unit:
+                for one in gone:
+                    unit.drop_schedule(one.id)
             for one in gone:
-                unit.drop_schedule(one.id)
-        for one in gone:
-            self.files.forget(one.id)
+                self.files.forget(one.id)
 
     def submission(self, schedule: Schedule) -> Submission:
         """What it runs.
@@ -248,9 +280,12 @@ def _plan(schedule: Schedule) -> Plan:
     )
 
 
-def _with_seen(unit: Unit, made: Schedule) -> Schedule:
+def _none(id: str) -> NotFound:
+    return NotFound("There is no schedule {id}. `madang schedule list` shows yours.", id=id)
+
+
+def _with_seen(there: Schedule | None, made: Schedule) -> Schedule:
     """With what has had its turn; other times, and those while it was paused, begin anew."""
-    there = unit.look.schedule(made.id)
     same = there is not None and (there.cron, there.zone) == (made.cron, made.zone)
     seen: datetime = made.seen
     if there is not None and same and not (there.paused and not made.paused):

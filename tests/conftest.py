@@ -4,6 +4,7 @@ And hypothesis without a clock: a clean checkout builds its tables of characters
 busy machine is no fault of an example.
 """
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile("madang", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("madang")
+# a shell ignores Ctrl-C in what it starts with "&", and so would all that the tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # measured; a file that is not named here takes seconds
 _LONG = (

@@ -10,6 +10,7 @@ from hub.core.notebook import Json, sayable
 _MOST = 200  # of one run
 _LONGEST = 80  # characters of a name, and of a value that is no number
 _DEEPEST = 3
+_INTEGER_MOST = 2**63
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,10 @@ def _leaves(
 
 
 def _number(value: float) -> float | str:
-    try:
-        return value if math.isfinite(value) else str(value)
-    except OverflowError:  # an integer that no float holds
+    # a float holds no integer beyond; what is computed with one would raise
+    if not math.isfinite(value) if isinstance(value, float) else abs(value) > _INTEGER_MOST:
         return _short(str(value))
+    return value
 
 
 def _short(value: Json) -> str:
@@ -98,5 +99,11 @@ def _plain(text: str) -> str:
 def _figure(name: str, value: float | str | None, before: float | str | None) -> Figure:
     if isinstance(value, str | None) or isinstance(before, str | None):
         return Figure(name, value, before)
-    change = value - before
-    return Figure(name, value, before, change, change / abs(before) if before else None)
+    change = _finite(value - before)
+    part = change / abs(before) if before and change is not None else None
+    return Figure(name, value, before, change, _finite(part))
+
+
+def _finite(value: float | None) -> float | None:
+    """None where two that are finite are too far apart for a number."""
+    return value if value is not None and math.isfinite(value) else None

@@ -245,7 +245,11 @@ def _drain(
     there = lease.id in event.containers
     if _waits_to_be_read(lease, event) and now - since <= state.limits.dirty:
         return lease, ()
-    if lease.why and event.containers.get(lease.id) and now - since <= state.limits.stop:
+    # a run is told, and killed where it does not obey, by `batch`: a service that was away may not
+    # have told it yet when this is the first that it looks at. In time before a quarantine
+    run = lease.request.kind is Kind.RUN
+    patience = max(state.limits.stop, state.limits.dirty / 2) if run else state.limits.stop
+    if lease.why and event.containers.get(lease.id) and now - since <= patience:
         return lease, ()  # it was told to stop, and saves
     # an exited container cannot touch the slice; one that was created and never started still can
     over = not there or (not event.containers[lease.id] and lease.started_at is not None)

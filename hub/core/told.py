@@ -17,7 +17,10 @@ _STEP = re.compile(r"^madang: progress (\d{1,9})/(\d{1,9})\s*$", re.MULTILINE)
 _SAID = re.compile(r"^madang: (?!cell |progress )[a-z-]+ ?(.*)$", re.MULTILINE)
 _NAME_MOST, _METRICS_MOST = 64, 100
 _VALUE_MOST = 2000  # characters of one value as JSON: a list of losses, not a data set
-_ERROR_MOST = 2000  # characters of an error's text
+_ALL_MOST = 8000  # characters of all of them: they stand in every list of runs
+_ERROR_MOST, _LINE_MOST = 2000, 300  # characters of an error's text, and of a line of its source
+_DEEPEST = 16  # lists and mappings in each other; what writes JSON for the browser takes 255
+_INTEGER_MOST = 2**63
 _MIB_MOST = 2**31
 
 
@@ -72,9 +75,14 @@ def told(record: Mapping[str, Any]) -> Told:
 def _metrics(found: object) -> dict[str, Json]:
     if not isinstance(found, dict):
         return {}
-    named = ((str(k)[:_NAME_MOST], _json(x)) for k, x in found.items())
-    small = {k: x for k, x in named if len(json.dumps(x)) <= _VALUE_MOST}
-    return dict(list(small.items())[:_METRICS_MOST])
+    kept: dict[str, Json] = {}
+    room = _ALL_MOST
+    for name, value in ((str(k)[:_NAME_MOST], _json(x)) for k, x in found.items()):
+        size = len(name) + len(json.dumps(value))
+        if size <= min(room, _VALUE_MOST) and len(kept) < _METRICS_MOST:
+            kept[name] = value
+            room -= size
+    return kept
 
 
 def _error(found: object) -> dict[str, Json] | None:
@@ -87,22 +95,28 @@ def _error(found: object) -> dict[str, Json] | None:
     }
     lines = found.get("lines")
     kept["lines"] = [
-        str(x)[:_ERROR_MOST] for x in lines[-20:]
+        str(x)[:_LINE_MOST] for x in lines[-20:]
     ] if isinstance(lines, list) else []
     return {"cell": cell if isinstance(cell, int) else None, **kept}
 
 
-def _json(value: object) -> Json:
-    """The value as strict JSON: NaN and infinity are none."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
+def _json(value: object, deep: int = _DEEPEST) -> Json:
+    """The value as strict JSON: NaN, infinity and what no other program can read are texts."""
+    if isinstance(value, list | dict) and not deep:
+        return "…"
     if isinstance(value, list):
-        return [_json(x) for x in value]
+        return [_json(x, deep - 1) for x in value]
     if isinstance(value, dict):
-        return {_clean(str(k)): _json(x) for k, x in value.items()}
+        return {_clean(str(k)): _json(x, deep - 1) for k, x in value.items()}
     if isinstance(value, str):
         return _clean(value)
-    return value if isinstance(value, int | float | bool) else None
+    return _number(value) if isinstance(value, int | float) else None
+
+
+def _number(value: float) -> Json:
+    """A bool is one."""
+    large = isinstance(value, int) and abs(value) >= _INTEGER_MOST
+    return str(value) if large or not math.isfinite(value) else value
 
 
 def _clean(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from fastapi.routing import APIRoute
-from pydantic import AfterValidator, JsonValue
+from pydantic import AfterValidator, JsonValue, TypeAdapter
 
 from hub.batch import Batch
 from hub.broker import Broker
@@ -20,7 +20,7 @@ from hub.core.runs import Run
 from hub.core.sizes import Offer
 from hub.desk import Desk
 from hub.errors import BadInput, NotAllowed, NotFound
-from hub.face import pages, reasons, stream
+from hub.face import bodies, pages, reasons, stream
 from hub.face.caller import Caller
 from hub.face.login import ApiCaller, Login, api_caller
 from hub.face.runlist import RunList
@@ -39,16 +39,26 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     }.items()
 }
 ZONE = "Madang-Timezone"
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class Zoned(APIRoute):
-    """A route whose answers name the house's time zone, so that a client says moments in it."""
+    """A route that knows who asks before it reads what was sent.
+
+    Its answers name the house's time zone, so that a client says moments in it.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler, and the header."""
-        handle = super().get_route_handler()
+        """FastAPI's handler, with what comes before and after."""
+        handle, field = super().get_route_handler(), self.body_field
+        declared: Any = field.field_info.annotation if field else None
+        form = TypeAdapter(declared) if declared else None
 
         async def handle_here(request: Request) -> Response:
+            if request.method in _WITH_BODY:
+                await api_caller(request)
+            if form:
+                request = await bodies.read(request, form, request.app.state.parsing)
             answer = await handle(request)
             answer.headers[ZONE] = parts(request).broker.settings.timezone
             return answer

@@ -246,9 +246,12 @@ def _xsrf(cookie: str) -> str:
 
 
 async def api_caller(request: Request) -> Caller:
-    """FastAPI dependency: the caller of an API route."""
-    login: Login = request.app.state.login
-    return await login.caller(request)
+    """FastAPI dependency: the caller of an API route, found once for a request."""
+    known: Caller | None = getattr(request.state, "caller", None)
+    if known is None:
+        login: Login = request.app.state.login
+        known = request.state.caller = await login.caller(request)
+    return known
 
 
 async def page_visitor(request: Request) -> Caller:

@@ -1,5 +1,7 @@
 """Lists of runs as JSON. Those that have ended never change, so each is put into JSON once."""
 
+from threading import Lock
+
 from pydantic import TypeAdapter
 
 from hub.batch import Batch
@@ -8,7 +10,7 @@ from hub.face import reasons
 from hub.face.caller import Caller
 
 _RUN = TypeAdapter(Run)
-_MOST = 20_000  # runs that are kept, about 1 KB each
+_MOST = 64 << 20  # bytes that are kept: a run has about 1 KiB, and at most some 20
 
 
 class RunList:
@@ -20,6 +22,8 @@ class RunList:
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         self._kept: dict[tuple[str, str], bytes] = {}  # (id, language), oldest first
+        self._size = 0
+        self._lock = Lock()
 
     def json(
         self, caller: Caller, language: str, *, user: str | None, limit: int,
@@ -33,8 +37,12 @@ class RunList:
         for id, run in found.items():
             known[id] = text = _RUN.dump_json(reasons.said(run, language))
             if run.stage in DONE:
-                self._kept[id, language] = text
-        while len(self._kept) > _MOST:
-            # another thread may do the same
-            self._kept.pop(next(iter(self._kept)), None)
+                self._keep((id, language), text)
         return b"[" + b",".join(known[x] for x in ids if x in known) + b"]"
+
+    def _keep(self, key: tuple[str, str], text: bytes) -> None:
+        with self._lock:
+            self._size += len(text) - len(self._kept.pop(key, b""))
+            self._kept[key] = text
+            while self._size > _MOST:
+                self._size -= len(self._kept.pop(next(iter(self._kept))))

@@ -32,6 +32,7 @@ from hub.face import (
     api_report,
     api_runs,
     api_schedules,
+    bodies,
     health,
     pages,
     reported,
@@ -101,6 +102,7 @@ def create_app(broker: Broker, batch: Batch, login: Login, prefix: str) -> FastA
         },
     )
     app.state.health_thread = CapacityLimiter(2)
+    app.state.parsing = CapacityLimiter(bodies.AT_ONCE)
     app.state.registry = _Registry(StateCollector(lambda: _facts(broker, batch)))
     for router in (
         api.router, api_runs.router, api_schedules.router, api_line.router, api_desk.router,

@@ -5,7 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.core import forecast, policy, sizes
-from hub.core.lease import Asked, Ended, Kind, Observed, Request, Started, State, check, step
+from hub.core.lease import (
+    Asked,
+    Ended,
+    Kind,
+    Observed,
+    Request,
+    Started,
+    State,
+    Why,
+    check,
+    step,
+)
 from hub.core.mig import Slice, SliceKey
 from hub.core.sizes import Offer
 
@@ -73,6 +84,19 @@ def test_a_slice_that_drains_is_not_given() -> None:
     assert policy.grants(state, NOW) == ()
     state, _ = step(state, Observed(NOW, card("1g.5gb"), {}), NOW)
     assert [x.id for x in policy.grants(state, NOW)] == ["b"]
+
+
+def test_a_run_that_nobody_has_told_to_stop_is_not_removed_under_its_hands() -> None:
+    """The service was away when it had to give way: the next tick's `batch` tells it first."""
+    request = Request("r", "ana", Kind.RUN, "r", "1g.5gb", "image", NOW)
+    state, _ = step(State(), Observed(NOW, card("1g.5gb"), {}), NOW)
+    state = give(step(state, Asked(request), NOW)[0])
+    state, _ = step(state, Started("r"), NOW)
+    state, _ = step(state, Ended("r", "reserved", Why.RESERVED), NOW)
+    for away, effects in ((5, 0), (6, 1)):
+        later = NOW + timedelta(minutes=away)
+        _, asked = step(state, Observed(later, card("1g.5gb"), {"r": True}), later)
+        assert len(asked) == effects
 
 
 @given(st.lists(st.tuples(st.sampled_from(["1g.5gb", "2g.10gb"]), st.integers(0, 5)), max_size=12),

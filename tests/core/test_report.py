@@ -135,6 +135,15 @@ def test_change_from_zero_has_no_part() -> None:
     assert (found.change, found.part) == (1, None)
 
 
+@pytest.mark.parametrize(("after", "before"), [
+    (10**308, -10**308), (1e308, -1e308), (2**63 - 1, -2**63 + 1), (1e308, 5e-324),
+])
+def test_what_is_further_apart_than_a_number_goes(after: float, before: float) -> None:
+    (found,) = figures({"x": after}, {"x": before})
+    for value in (found.value, found.before, found.change, found.part):
+        assert "inf" not in shown(value)
+
+
 @pytest.mark.parametrize(("value", "text"), [
     (None, ""), ("a", "a"), (5, "5"), (5.0, "5"), (0.123456, "0.1235"), (1e-9, "1e-09"),
     (1e20, "1e+20"), (123456.5, "1.235e+05"), (-0.5, "-0.5"),

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
-from hub.core.told import record_of, steps_of, told
+from hub.core.told import Told, record_of, steps_of, told
 
 
 def test_the_log_shows_how_many_steps_are_done() -> None:
@@ -41,10 +42,26 @@ def test_what_is_too_large_or_no_json_is_left_out_or_cut() -> None:
     assert found.metrics["nan"] == "nan"
     assert "big" not in found.metrics
     assert max(map(len, found.metrics)) == 64
-    assert len(json.dumps(found.error)) < 50_000
+    assert len(json.dumps(found.error)) < 15_000
     assert found.error is not None
     assert found.error["cell"] is None
     assert (found.memory_peak_mib, found.gpu_memory_peak_mib) == (None, None)
+
+
+def test_all_figures_together_are_small() -> None:
+    found = told({"metrics": {f"m{i}": "x" * 1900 for i in range(9)} | {"loss": 0.5}})
+    assert [*found.metrics] == ["m0", "m1", "m2", "m3", "loss"]
+
+
+def test_what_is_nested_deeper_than_the_browsers_json_may_be_is_cut() -> None:
+    deep: Any = 1
+    for _ in range(400):
+        deep = [deep]
+    record = record_of(json.dumps({"metrics": {"deep": deep, "large": 10**400}}).encode())
+    kept = told(record).metrics
+    assert json.dumps(kept["deep"]) == f"{'[' * 14}\"\\u2026\"{']' * 14}"
+    assert kept["large"] == str(10**400)
+    TypeAdapter(Told).dump_json(Told(kept))
 
 
 anything = st.recursive(

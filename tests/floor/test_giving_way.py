@@ -151,7 +151,7 @@ def test_one_that_docker_does_not_stop_is_removed_and_waits_again(floor: Floor) 
     floor.server()
     floor.tick(2)
     assert floor.stage(run) is RunStage.RUNNING
-    floor.broker._clock = lambda: datetime.now(UTC) + timedelta(minutes=2)
+    floor.broker._clock = lambda: datetime.now(UTC) + timedelta(minutes=6)
     floor.tick(2)
     after = floor.batch.get(run.id)
     assert (after.stage, after.attempt) == (RunStage.WAITING, 2)
@@ -168,7 +168,7 @@ def test_it_asks_in_its_groups_name_until_it_may(
     ))
     monkeypatch.setattr(floor.broker.edges.store, "lease", lambda _: in_group)
     monkeypatch.setattr("hub.allowed.check_disk", full)
-    again = replace(run, attempt=2)
+    again = floor.batch.mover.update(run.id, lambda r: replace(r, attempt=2))
     floor.broker.end(run.id, "x")
     floor.batch.mover._ask_again(again)
     assert "there is no room" not in floor.batch.get(run.id).message

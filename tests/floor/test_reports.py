@@ -131,6 +131,13 @@ def test_what_was_compared_is_not_read_again(night: Night) -> None:
     assert night.reports.page(run) == first
 
 
+def test_a_run_that_tries_again_is_shown_as_it_is_then(night: Night) -> None:
+    first = night.over("a", output=dumped(code("x", "first")), stage=S.WAITING, attempt=2)
+    assert b"first" in night.reports.page(first)
+    last = night.over("a", output=dumped(code("x", "second")), attempt=2)
+    assert b"second" in night.reports.page(last)
+
+
 def test_an_output_that_is_not_there_is_said(night: Night) -> None:
     run = night.over("a")
     other = night.over("b", output=dumped(code("x", "a")))
@@ -232,6 +239,22 @@ def test_one_home_that_is_gone_or_full_of_tricks_keeps_nobody_elses_from_being_w
     assert files(dan) == {"report-2026-11-24.html": "dan: 1"}
     assert list(trap.iterdir()) == []
     assert night.mornings().look() == 0
+
+
+def test_a_fault_in_one_persons_report_keeps_nobody_elses_from_being_written(
+    night: Night, caplog: pytest.LogCaptureFixture
+) -> None:
+    def written(_: Any, user: str) -> bytes:
+        if user == "ana":
+            raise OverflowError("int too large to convert to float")
+        return user.encode()
+
+    bo = [night.home(x) for x in ("ana", "bo")][1]
+    for user in ("ana", "bo"):
+        night.over(user, user=user)
+    assert Mornings(night.reports, written, night.clock).look() == 1
+    assert files(bo) == {"report-2026-11-24.html": "bo"}
+    assert "the report of ana cannot be made" in caplog.text
 
 
 def test_a_broken_mark_is_a_missing_one(night: Night) -> None:

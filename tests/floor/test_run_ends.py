@@ -1,12 +1,18 @@
 """Ends that a retry can mend, what a run came to, and repeating it."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from madang.job import read_job
 
+from hub.core.lease import State
 from hub.core.runs import Run, RunStage
+from hub.edge.engine import Container
 from hub.errors import BadInput, NotFound, Refusal, Unavailable
 from tests.face.running import NOTEBOOK
 from tests.floor.floors import Floor, MovedClock, ends, floor_at
@@ -85,6 +91,59 @@ def test_a_start_that_fails_is_tried_again_where_that_can_help(
     assert "could not start" in floor.batch.get(run.id).message
 
 
+def test_a_tick_that_began_before_a_start_failed_leaves_the_next_try_alone(
+    floor: Floor, time: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = floor.submit(retries=2)
+    lease, state = floor.broker.look(run.id).lease, floor.broker.state
+
+    def fails(*_: object, **__: object) -> str:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(floor.engine, "start_run", fails)
+
+    def late() -> State:
+        """The tick has read its runs; the start that is under way fails now."""
+        monkeypatch.setattr(floor.broker, "state", state)
+        floor.batch.mover.start(run, lease)
+        return state()
+
+    monkeypatch.setattr(floor.broker, "state", late)
+    floor.batch.tick()
+    after = floor.batch.get(run.id)
+    assert (after.stage, after.attempt, after.retries) == (S.PLANNED, 2, 1)
+    floor.batch.mover._not_started(run, OSError("the same, told twice"))
+    assert floor.batch.get(run.id) == after
+
+
+SEEN: dict[str, Callable[[Container], Container | None]] = {
+    "none": lambda _: None,
+    "killed": lambda x: replace(x, running=False, exit_code=137, finished_at=x.started_at),
+    "well": lambda x: replace(x, running=False, exit_code=0, finished_at=x.started_at),
+    "at work": lambda x: x,
+}
+
+
+@pytest.mark.parametrize("seen", SEEN)
+def test_what_was_seen_of_one_try_changes_nothing_of_the_next(
+    floor: Floor, time: MovedClock, seen: str
+) -> None:
+    before = floor.batch.get(floor.running(retries=2).id)
+    container = floor.engine.found[before.id]
+    floor.engine.say(before.id, b"madang: cell 3/9\n")
+    floor.engine.exit(before.id, 137, at=time.now)
+    floor.tick(2)
+    time.passes(minutes=2)
+    floor.tick(3)
+    now = floor.batch.get(before.id)
+    assert (now.stage, now.attempt, now.retries) == (S.RUNNING, 2, 1)
+    found = SEEN[seen](container)
+    floor.batch.mover._move(before, {before.id: found} if found else {}, floor.broker.state())
+    floor.quiet()
+    assert floor.batch.get(before.id) == now
+    assert floor.engine.found[now.lease_id].running
+
+
 def test_a_cancel_ends_the_tries(floor: Floor, time: MovedClock) -> None:
     run = floor.running(retries=5)
     floor.batch.cancel(run.id, "ana")
@@ -125,6 +184,20 @@ def test_results_are_copied_out_of_the_container_when_it_has_ended(floor: Floor)
     assert floor.batch.files.output(run.id) == b'{"cells": []}'
     assert floor.batch.files.record(run.id)["packages"] == {"numpy": "2"}
     assert floor.engine.found == {}
+
+
+@pytest.mark.parametrize("name", ["x.ipynb.ipynb", "n.ipynb", "밤.v2.ipynb", "v2.1"])
+def test_the_runner_writes_the_notebook_where_it_is_looked_for(
+    floor: Floor, tmp_path: Path, name: str
+) -> None:
+    run = floor.running(name=name)
+    job = tmp_path / "job.json"
+    job.write_bytes(floor.engine.specs[-1].files["/run/madang/job.json"])
+    floor.engine.files = {
+        (run.id, "run.json"): written(run), (run.id, f"{read_job(job).name}.ipynb"): b"{}",
+    }
+    ends(floor, run)
+    assert floor.batch.files.output(run.id) == b"{}"
 
 
 @pytest.mark.parametrize("record", [

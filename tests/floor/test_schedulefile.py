@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -121,15 +122,36 @@ def test_another_notebook_is_taken_with_the_next_slot(house: House) -> None:
     assert json.loads(house.floor.batch.files.input(run.id)) == book
 
 
-def test_a_pause_by_hand_outlives_a_restart_and_ends_with_a_change(house: House) -> None:
+def _paused(house: House) -> bool:
+    return house.schedules.list()[0].paused
+
+
+def test_a_pause_by_hand_stays_until_the_files_own_changes(house: House) -> None:
     house.write(GOOD)
     nightly = house.schedules.list()[0]
     house.schedules.change(nightly.id, {"paused": True}, {})
+    house.time.now += timedelta(hours=1)
     house.file = ScheduleFile(house.schedules, house.path)
     house.read()
-    assert house.schedules.get(nightly.id).paused
-    house.write(GOOD.replace("epochs = 3", "epochs = 4"))
-    assert not house.schedules.get(nightly.id).paused
+    assert _paused(house)
+    text = GOOD.replace("epochs = 3", "epochs = 4")
+    house.write(text)
+    edited = house.schedules.get(nightly.id)
+    assert (edited.paused, edited.parameters, edited.made_at) == (
+        True, {"epochs": 4}, nightly.made_at)
+    house.schedules.change(nightly.id, {"paused": False}, {})
+    for own, by_hand in (("true", False), ("false", True)):
+        house.write(text.replace('user = "ana"', f'user = "ana"\npaused = {own}', 1))
+        assert _paused(house) is not by_hand, "the file's own has changed"
+        house.schedules.change(nightly.id, {"paused": by_hand}, {})
+        house.file = ScheduleFile(house.schedules, house.path)
+        house.read()
+        assert _paused(house) is by_hand
+
+
+def test_what_stands_in_a_file_is_changed_there(house: House) -> None:
+    house.write(GOOD)
+    nightly = house.schedules.list()[0]
     for change in (({"cron": "0 3 * * *"}, {}), ({}, {"parameters": {}})):
         with pytest.raises(Refusal, match=r"stands in schedules\.toml"):
             house.schedules.change(nightly.id, *change)

@@ -1,10 +1,13 @@
 """A run's secrets: its notebook has them, and what is kept of it does not."""
 
+import io
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
+from madang import echo
 from madang.job import BadJob, Secret
 from madang.masking import MASK, Mask, _forms, read
 from nbformat import from_dict
@@ -144,3 +147,60 @@ def test_bytes_are_a_file_and_no_fault(tmp_path: Path) -> None:
     assert mask
     with pytest.raises(BadJob, match="The secret X cannot be read"):
         read([Secret("X", tmp_path / "none")])
+
+
+# ---- halves -------------------------------------------------------------------------------
+
+
+def heard(monkeypatch: pytest.MonkeyPatch) -> tuple[echo.Echo, io.StringIO]:
+    """A log that shows every line at once, finished or not."""
+    monkeypatch.setattr(echo, "REFRESH", -1)
+    log = io.StringIO()
+    made = echo.Echo(log)
+    made.mask = Mask([TOKEN, "hunter22", "hunter22-longer"])
+    return made, log
+
+
+def test_a_pipe_that_cuts_a_value_in_two_shows_neither_half(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for form in {*_forms(TOKEN), "hunter22", "hunter22-longer"}:
+        for cut in range(1, len(form)):
+            log, out = heard(monkeypatch)
+            log.stream("stderr", f"see {form[:cut]}")
+            log.stream("stderr", f"{form[cut:]} there\n")
+            assert set(out.getvalue().splitlines()) <= {"see ", "see *** there"}, (form, cut)
+
+
+def test_a_value_that_something_comes_between_is_still_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, out = heard(monkeypatch)
+    log.stream("stdout", "see hunt")
+    log.value("a figure")
+    log.stream("stdout", "er2")
+    log.say("warning the disk is full")
+    log.stream("stdout", "2\x1b[")
+    log.stream("stdout", "31m and hun\x1b[0")
+    log.stream("stdout", "mter22\n")
+    assert [x for x in out.getvalue().splitlines() if x] == [
+        "see ", "see ", "a figure", "madang: warning the disk is full", "*** and ", "*** and ***",
+    ]
+
+
+def test_what_only_began_like_a_value_is_shown_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, out = heard(monkeypatch)
+    log.stream("stdout", "we hunt")
+    log.end_cell()
+    log.stream("stdout", "and hunter22")
+    log.error(["no"], "")
+    assert out.getvalue().splitlines() == ["we ", "we hunt", "and ", "and ***", "no"]
+
+
+def test_what_is_shown_early_is_what_the_whole_line_will_show() -> None:
+    luck = random.Random(7)
+    mask = Mask(["abaaba", "abaabaab", "babbab", "aaaaaaa"])
+    for _ in range(3000):
+        line = "".join(luck.choices("ab", k=luck.randrange(40)))
+        cut = luck.randrange(len(line) + 1)
+        sure = mask.sure(line[:cut])
+        assert mask.text(line[:sure]) + mask.text(line[sure:]) == mask.text(line), (line, cut)
+        assert cut - sure < len("abaabaab") + len("abaaba")

@@ -1,11 +1,13 @@
 """A notebook's folder, packed where it is submitted and unpacked where it runs."""
 
 import io
+import json
 import os
 import shutil
 import socket
 import stat
 import tarfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -274,3 +276,42 @@ def test_a_disk_that_is_full_when_it_is_unpacked(bench: Bench, folder: Path) -> 
     assert done.code == 1
     assert "zeros cannot be written: File too large" in done.said
     assert not (done.folder / "files").exists()
+    assert (done.record["stage"], done.record["exit_code"]) == ("failed", 1)
+    assert "File too large" in done.record["message"]
+
+
+def test_an_attempt_that_was_killed_while_it_unpacked_has_left_its_folder_to_the_next(
+    bench: Bench, folder: Path
+) -> None:
+    packed = bench.home / "input.tar.gz"
+    os.mkfifo(packed)  # it is looked through once, and then its second reader waits
+    look = threading.Thread(target=packed.write_bytes, args=(pack(folder).data,), daemon=True)
+    look.start()
+    cell = "import os\nprint(os.environ['RESUME'], sorted(os.listdir()))"
+    first = bench.start([cell], snapshot=str(packed))
+    made = bench.home / "runs/lab"
+    until_unpacking(made, packed)
+    first.kill()
+    first.wait()
+    look.join(10)
+    record = json.loads((made / "run.json").read_text())
+    assert (record["id"], record["attempt"], record["stage"]) == ("r1", 1, "running")
+    packed.unlink()
+    packed.write_bytes(pack(folder).data)
+    done = bench.run([cell], snapshot=str(packed), attempt=2)
+    assert done.code == 0, done.log
+    assert [x.name for x in (bench.home / "runs").iterdir()] == ["lab"]
+    assert done.text(0) == "0 ['data', 'empty', 'lab.ipynb', 'run.sh', 'tools.py']\n"
+    assert (done.record["attempt"], done.record["folder"]) == (2, "lab")
+
+
+def until_unpacking(made: Path, packed: Path) -> None:
+    while not (made / ".files.new").exists():
+        time.sleep(0.01)
+    while True:
+        try:
+            os.close(os.open(packed, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:  # nobody reads
+            time.sleep(0.01)
+        else:
+            return

@@ -25,11 +25,11 @@ from hub.edge.engine.answers import (
 )
 from hub.edge.engine.archives import file_of, log_of
 from hub.edge.engine.client import Client, daemons
+from hub.edge.engine.creating import create
 from hub.edge.engine.data import INSTANCE, LEASE, Container, ContainerSpec, EngineFacts, Network
 from hub.errors import Unavailable
 
 _KILL_WAIT = 10  # seconds for SIGKILL to be seen
-_CREATE_WAIT = 15  # seconds for a container that is being created to be seen
 _TURNS = 64  # leases share them: two starts rarely wait for each other, one lease's always
 _LOG_MAX = 4 * 2**20  # bytes of a log that are given back; json-file itself keeps 30 MB
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)  # the latter: its removal is under way
@@ -327,33 +327,4 @@ class Engine:
         return True
 
     def _create(self, spec: ContainerSpec) -> str:
-        api = self._docker.api
-        try:
-            made = api.create_container(
-                image=spec.image, command=list(spec.command), name=spec.name,
-                labels={**spec.labels, INSTANCE: self.settings.name},
-                environment=dict(spec.environment), user=spec.user, working_dir=spec.working_dir,
-                host_config=api.create_host_config(
-                    binds={k: dict(v) for k, v in spec.volumes.items()},
-                    network_mode=spec.network, **spec.host_config,
-                ),
-            )
-        except APIError as e:
-            twin = self._twin(spec) if e.status_code == HTTPStatus.CONFLICT else None
-            if twin:
-                return twin
-            raise not_started(e) from e
-        return str(made["Id"])
-
-    def _twin(self, spec: ContainerSpec) -> str | None:
-        """Who has the name: the same run, which somebody else starts at this moment? Its id."""
-        end = time.monotonic() + _CREATE_WAIT
-        while time.monotonic() < end:
-            # Docker keeps the name from the first moment, and shows the container later
-            with suppress(NotFound):
-                seen = self._docker.api.inspect_container(spec.name)
-                labels = seen["Config"]["Labels"] or {}
-                ours = labels.get(INSTANCE) == self.settings.name
-                return str(seen["Id"]) if ours and labels.get(LEASE) == spec.labels[LEASE] else None
-            time.sleep(0.1)
-        return None
+        return create(self._docker.api, spec, self.settings.name)

@@ -15,6 +15,7 @@ REFRESH = 10.0  # seconds between two states of a progress bar
 STEPS = 2.0  # seconds between two lines of `madang.progress`: who reads the log's end finds cells
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_ESCAPE_BEGUN = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*)?\Z")
 _PROGRESS = re.compile(r"madang: progress (\d{1,9})/(\d{1,9})")
 
 
@@ -59,7 +60,7 @@ class Echo:
 
     def say(self, text: str) -> None:
         """One line of ours, flushed."""
-        self.flush()
+        self._flush_sure()
         self._write("madang: " + " ".join(self.mask.text(text).split()))
 
     def stream(self, name: str, text: str) -> None:
@@ -69,8 +70,10 @@ class Echo:
             self._line(line)
         self._open[name] = settle(rest)
         if rest and time.monotonic() - self._shown > REFRESH:
-            self._line(self._open[name])
-            self._shown = time.monotonic()
+            shown, _ = self._parted(self._open[name])
+            if shown:
+                self._line(shown)
+                self._shown = time.monotonic()
 
     def progress(self, done: int, of: int) -> None:
         """The notebook has come so far; told now, or with the next one, or at the cell's end."""
@@ -91,10 +94,12 @@ class Echo:
 
     def value(self, text: str) -> None:
         """A shown value in its plain form."""
+        self._flush_sure()
         self._block(text.splitlines(), REPR, head=True)
 
     def error(self, traceback: list[str], fallback: str) -> None:
         """An error's traceback; the end of it is what tells."""
+        self.flush()
         self._block("\n".join(traceback or [fallback]).splitlines(), TRACEBACK, head=False)
 
     def flush(self) -> None:
@@ -104,8 +109,15 @@ class Echo:
                 self._line(text)
         self._open.clear()
 
+    def _flush_sure(self) -> None:
+        """The same in the middle of a stream: the beginning of a secret waits for its end."""
+        parted = {k: self._parted(x) for k, x in self._open.items()}
+        for shown, _ in parted.values():
+            if shown:
+                self._line(shown)
+        self._open = {k: rest for k, (_, rest) in parted.items()}
+
     def _block(self, lines: list[str], most: int, *, head: bool) -> None:
-        self.flush()
         left = len(lines) - most
         if left > 0 and not head:
             self._write(f"… ({left} lines left out)")
@@ -113,6 +125,16 @@ class Echo:
             self._line(line)
         if left > 0 and head:
             self._write(f"… ({left} lines left out)")
+
+    def _parted(self, text: str) -> tuple[str, str]:
+        """An unfinished line, plain: what can be shown of it, and what may be half a secret."""
+        if not self.mask:
+            return text, ""
+        escape = _ESCAPE_BEGUN.search(text)
+        end = escape.start() if escape else len(text)
+        line = plain(text[:end])
+        sure = self.mask.sure(line)
+        return line[:sure], line[sure:] + text[end:]
 
     def _line(self, line: str) -> None:
         # before it is cut: half a secret is not found any more

@@ -78,6 +78,7 @@ def refuse(why: str) -> None:
 
 
 def _tell(echo: Echo, end: End) -> None:
+    echo.flush()
     # masked before it is cut: half a secret is not found any more
     echo.say(f"{end.word} {echo.mask.text(end.message)[:_LONGEST]}")
 
@@ -89,24 +90,23 @@ def _run(job: Job, stop: Stop, echo: Echo, began: float) -> End:
     cwd = _working_folder(job)
     _check_snapshot(job)
     environment, echo.mask = masking.read(job.secrets)
+    record = RunFile(job, len(nb.cells), echo.mask)
     earlier = _earlier_folder(job)
     folder = earlier or _output_folder(job, echo)
-    resume = job.resume or earlier is not None
-    os.environ |= {"RUN_DIR": str(folder), "RESUME": str(int(resume)), "MADANG_RUN": job.id}
-    os.environ |= environment
     if earlier:
         _keep_earlier(job, earlier, echo)
-    if job.snapshot:
-        cwd = _unpacked(job.snapshot, folder)
+    record.begin(folder)
+    # an attempt that was ended before its copy was whole has begun nothing
+    begun = earlier is not None and (job.snapshot is None or (folder / _FILES).exists())
+    resume = str(int(job.resume or begun))
+    os.environ |= {"RUN_DIR": str(folder), "RESUME": resume, "MADANG_RUN": job.id, **environment}
     stop.grace = job.grace
     plan = Plan(
-        output=folder / f"{job.name}.ipynb", stop=stop, echo=echo,
+        output=folder / f"{job.name}.ipynb", stop=stop, echo=echo, cells=len(nb.cells),
         deadline=began + job.timeout if job.timeout else None, mask=echo.mask,
         metadata={"run": job.id, "commit": job.record.get("commit"), "stage": "running"},
     )
-    record = RunFile(job, folder, len(nb.cells), plan.mask)
-    record.begin()
-    end = _save(plan, _execute(nb, job, kernel, plan, cwd or folder))
+    end = _save(plan, _execute(nb, job, kernel, plan, cwd))
     _keep(record, plan, end)
     return end
 
@@ -165,12 +165,15 @@ def _keep_earlier(job: Job, folder: Path, echo: Echo) -> None:
     echo.say(f"attempt {job.attempt}")
 
 
-def _execute(nb: NotebookNode, job: Job, kernel: Kernel, plan: Plan, cwd: Path) -> End:
+def _execute(nb: NotebookNode, job: Job, kernel: Kernel, plan: Plan, cwd: Path | None) -> End:
     """Hand the notebook to papermill; every way it can go is an `End`."""
+    folder = plan.output.parent
     try:
+        if job.snapshot:
+            cwd = _unpacked(job.snapshot, folder)
         execute_notebook(
             nb, None, dict(job.parameters), engine_name=engine.NAME, kernel_name=kernel.name,
-            language=kernel.language, progress_bar=False, cwd=cwd, plan=plan,
+            language=kernel.language, progress_bar=False, cwd=cwd or folder, plan=plan,
         )
     except PapermillExecutionError:
         pass  # papermill also raises for errors that the notebook expects; the plan knows

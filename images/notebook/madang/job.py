@@ -81,6 +81,7 @@ def read_job(path: Path) -> Job:
 
 
 def _job(data: Mapping[str, Any]) -> Job:
+    # one ending, which the output gets back: the service looks for `x.ipynb.ipynb` by its name
     name = str(data["name"]).removesuffix(".ipynb")
     if not name or "/" in name or name.startswith("."):
         raise BadJob(f"{name!r} is no name for a notebook's file.")

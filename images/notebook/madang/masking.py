@@ -55,7 +55,8 @@ class Mask:
     def __init__(self, values: Iterable[str] = ()) -> None:
         forms = {x for value in values for x in _forms(value) if len(x) >= SHORTEST}
         # the longest first: one may begin with another
-        text = "|".join(map(re.escape, sorted(forms, key=lambda x: (-len(x), x))))
+        self._forms = sorted(forms, key=lambda x: (-len(x), x))
+        text = "|".join(map(re.escape, self._forms))
         self._pattern = re.compile(text) if text else None
 
     def __bool__(self) -> bool:
@@ -65,6 +66,16 @@ class Mask:
     def text(self, text: str) -> str:
         """A text without the values."""
         return text if self._pattern is None else self._pattern.sub(MASK, text)
+
+    def sure(self, text: str) -> int:
+        """How many characters of it can be shown, masked, whatever comes after them.
+
+        All but the longest end that a value may begin with.
+        """
+        end = min((_begun(text, x) for x in self._forms), default=len(text))
+        # a whole value may end as it begins: it is not cut in two
+        found = self._pattern.finditer(text) if self._pattern else ()
+        return next((x.start() for x in found if x.start() < end < x.end()), end)
 
     def deep(self, value: Any) -> Any:
         """Every text in lists and dicts, names in dicts too; a copy."""
@@ -103,6 +114,14 @@ class Mask:
                 k: x if _PICTURE.match(k) else self.deep(x) for k, x in out.data.items()
             })
         return NotebookNode(out, **changed)
+
+
+def _begun(text: str, form: str) -> int:
+    """Where the longest end of `text` begins that `form` goes on from; else the text's length."""
+    at = text.find(form[0], max(0, len(text) - len(form) + 1))
+    while at >= 0 and not form.startswith(text[at:]):
+        at = text.find(form[0], at + 1)
+    return at if at >= 0 else len(text)
 
 
 def _forms(value: str) -> Iterator[str]:

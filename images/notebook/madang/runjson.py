@@ -51,11 +51,15 @@ def peak_rss_mib() -> int:
 
 
 class RunFile:
-    """Writes run.json: at the start with stage `running`, at the end with the truth."""
+    """Writes run.json: at the start with stage `running`, at the end with the truth.
 
-    def __init__(self, job: Job, folder: Path, cells: int, mask: Mask) -> None:
+    Made before the folder is, because to look at the packages takes a while: a folder without a
+    record is nobody's, and another attempt would not find it.
+    """
+
+    def __init__(self, job: Job, cells: int, mask: Mask) -> None:
         now = datetime.now(UTC)
-        self._path = folder / NAME
+        self._path = Path(NAME)
         self._mask = mask
         self._started = now
         self._data: dict[str, Any] = {
@@ -63,7 +67,7 @@ class RunFile:
             "attempt": job.attempt,
             "notebook": job.name,
             "output": f"{job.name}.ipynb",
-            "folder": folder.name,
+            "folder": "",
             "snapshot": job.snapshot is not None,
             "parameters": dict(job.parameters),
             "seed": job.record.get("seed", job.parameters.get("seed")),
@@ -85,12 +89,14 @@ class RunFile:
             "resources": {"peak_rss_mib": None, "gpu_memory_peak_mib": None},
         }
 
-    def begin(self) -> None:
-        """Write it for the first time.
+    def begin(self, folder: Path) -> None:
+        """Write it into this folder for the first time.
 
         Raises:
             OSError: it cannot be written.
         """
+        self._path = folder / NAME
+        self._data["folder"] = folder.name
         self._write()
 
     def end(
