@@ -10,7 +10,6 @@ from hub.core.notebook import Json, sayable
 _MOST = 200  # of one run
 _LONGEST = 80  # characters of a name, and of a value that is no number
 _DEEPEST = 3
-_INTEGER_MOST = 2**63
 
 
 @dataclass(frozen=True)
@@ -78,10 +77,10 @@ def _leaves(
 
 
 def _number(value: float) -> float | str:
-    # a float holds no integer beyond; what is computed with one would raise
-    if not math.isfinite(value) if isinstance(value, float) else abs(value) > _INTEGER_MOST:
+    try:
+        return value if math.isfinite(value) else str(value)
+    except OverflowError:  # an integer that no float holds
         return _short(str(value))
-    return value
 
 
 def _short(value: Json) -> str:
@@ -99,7 +98,8 @@ def _plain(text: str) -> str:
 def _figure(name: str, value: float | str | None, before: float | str | None) -> Figure:
     if isinstance(value, str | None) or isinstance(before, str | None):
         return Figure(name, value, before)
-    change = _finite(value - before)
+    # as floats: the difference of two integers may be one that no float holds
+    change = _finite(float(value) - float(before))
     part = change / abs(before) if before and change is not None else None
     return Figure(name, value, before, change, _finite(part))
 

@@ -42,7 +42,7 @@ ZONE = "Madang-Timezone"
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
-class Zoned(APIRoute):
+class HouseRoute(APIRoute):
     """A route that knows who asks before it reads what was sent.
 
     Its answers name the house's time zone, so that a client says moments in it.
@@ -66,7 +66,7 @@ class Zoned(APIRoute):
         return handle_here
 
 
-router = APIRouter(prefix="/api", responses=ERRORS, route_class=Zoned)
+router = APIRouter(prefix="/api", responses=ERRORS, route_class=HouseRoute)
 
 
 def text_answer(kind: str) -> dict[int | str, dict[str, Any]]:

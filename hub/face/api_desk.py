@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 
 from hub.core.reserving import Wanted
 from hub.errors import NotAllowed
-from hub.face.api import ERRORS, Id, Plain, Use, Zoned, operators_only, text_answer, withheld
+from hub.face.api import ERRORS, HouseRoute, Id, Plain, Use, operators_only, text_answer, withheld
 from hub.face.caller import Caller
 from hub.face.login import ApiCaller, api_caller
 from hub.face.views_desk import (
@@ -27,7 +27,7 @@ from hub.face.views_desk import (
     window_out,
 )
 
-router = APIRouter(prefix="/api", route_class=Zoned, responses={
+router = APIRouter(prefix="/api", route_class=HouseRoute, responses={
     **ERRORS, 409: {**ERRORS[400], "description": "Others stand in the way."},
 })
 Name = Annotated[Plain, Field(max_length=64)]

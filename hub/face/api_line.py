@@ -11,7 +11,7 @@ from hub.batch import Batch
 from hub.broker import Broker
 from hub.core.lease import Kind, Lease, Stage, State
 from hub.errors import BadInput, NotAllowed, NotFound
-from hub.face.api import ERRORS, Id, Language, Plain, Use, Zoned, operators_only
+from hub.face.api import ERRORS, HouseRoute, Id, Language, Plain, Use, operators_only
 from hub.face.caller import Caller
 from hub.face.login import ApiCaller
 from hub.face.views_line import (
@@ -26,7 +26,7 @@ from hub.face.views_line import (
     slices_of,
 )
 
-router = APIRouter(prefix="/api", responses=ERRORS, route_class=Zoned)
+router = APIRouter(prefix="/api", responses=ERRORS, route_class=HouseRoute)
 Reason = Annotated[Plain, Field(max_length=200)]
 
 

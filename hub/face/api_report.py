@@ -18,13 +18,13 @@ from hub.core.runs import Run, RunStage
 from hub.core.sweeps import Sweep
 from hub.errors import BadInput, NotAllowed, NotFound
 from hub.face import reasons, reported
-from hub.face.api import ERRORS, Language, Plain, RunId, Use, Zoned, text_answer
+from hub.face.api import ERRORS, HouseRoute, Language, Plain, RunId, Use, text_answer
 from hub.face.caller import Caller
 from hub.face.login import ApiCaller
 from hub.face.reported import SEALED
 from hub.reports import Reports
 
-router = APIRouter(prefix="/api", responses=ERRORS, route_class=Zoned)
+router = APIRouter(prefix="/api", responses=ERRORS, route_class=HouseRoute)
 
 
 def _reports(request: Request) -> Reports:

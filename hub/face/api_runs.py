@@ -11,7 +11,7 @@ from hub.core.runs import Run, Submission
 from hub.core.schedules import moment_of
 from hub.errors import BadInput, NotAllowed
 from hub.face import reasons, words
-from hub.face.api import ERRORS, Id, Language, Parts, Plain, RunId, Use, Zoned, by, own_run
+from hub.face.api import ERRORS, HouseRoute, Id, Language, Parts, Plain, RunId, Use, by, own_run
 from hub.face.api_report import own_sweep
 from hub.face.caller import Caller
 from hub.face.login import ApiCaller
@@ -28,7 +28,7 @@ from hub.face.views_runs import (
     sweep_out,
 )
 
-router = APIRouter(prefix="/api", route_class=Zoned, responses=ERRORS)
+router = APIRouter(prefix="/api", route_class=HouseRoute, responses=ERRORS)
 _MOST = 10_000  # runs in one answer
 
 

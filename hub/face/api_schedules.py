@@ -10,7 +10,7 @@ from hub.core.schedules import Plan, Schedule
 from hub.core.sweeps import Sweep
 from hub.errors import NotFound
 from hub.face import reasons
-from hub.face.api import ERRORS, Id, Language, Parts, Use, Zoned
+from hub.face.api import ERRORS, HouseRoute, Id, Language, Parts, Use
 from hub.face.api_runs import submission
 from hub.face.caller import Caller
 from hub.face.login import ApiCaller
@@ -26,7 +26,7 @@ from hub.face.views_runs import (
     sweep_out,
 )
 
-router = APIRouter(prefix="/api", route_class=Zoned, responses={
+router = APIRouter(prefix="/api", route_class=HouseRoute, responses={
     **ERRORS, 409: {**ERRORS[409], "description": "One of this name, or it stands in a file."},
 })
 _TUPLES = {"notify", "secrets"}

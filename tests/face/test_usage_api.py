@@ -101,6 +101,7 @@ def test_a_quota_that_is_used_up_refuses_and_says_until_when(service: Running) -
         ask(service, "ana")  # a server is promised an hour
     assert refused.value.reason == "quota"
     assert "00:00" in refused.value.message
+    assert "0.50 slice-hours are left" in refused.value.message
     assert ask(service, "cho")
     put(service, "ml", user_quota="1.5h")
     assert ask(service, "ana")
