@@ -63,7 +63,7 @@ def test_an_open_tab_is_reclaimed_and_a_silent_cell_is_not(
     assert not is_idle("student2")
     third = place.student("student3")
     third.start("1g.5gb")
-    wait_for(lambda: held(place, "student1")["notice"] == "idle", timeout=30)
+    wait_for(lambda: held(place, "student1")["notice"] == "idle", timeout=120)
     assert held(place, "student2")["notice"] is None
     wait_for(third.ready, timeout=120, why="the one who waited got the idle one's slice")
     assert busy.ready()

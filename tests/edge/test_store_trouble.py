@@ -102,7 +102,7 @@ def test_reading_waits_for_no_writer(store: Store) -> None:
     with store.write() as unit:
         ask_for(unit, "b")
         with ThreadPoolExecutor(1) as pool:
-            assert pool.submit(store.read).result(timeout=5) == before
+            assert pool.submit(store.read).result(timeout=60) == before
 
 
 def test_a_writer_killed_before_its_commit_leaves_the_old_state(store: Store, url: str) -> None:

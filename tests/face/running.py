@@ -247,7 +247,7 @@ def serving(app: FastAPI) -> Iterator[str]:
         assert not thread.is_alive(), "the service does not stop"
 
 
-def until(what: Callable[[], Any], why: str, timeout: float = 10) -> Any:
+def until(what: Callable[[], Any], why: str, timeout: float = 60) -> Any:
     """The first true value of `what()`."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:

@@ -265,7 +265,7 @@ def test_tokens_of_services(hub: RealHub, token: str, status: int) -> None:
 def test_a_killed_service_is_started_again(hub: RealHub) -> None:
     before = hub.service_pid()
     os.kill(before, signal.SIGKILL)
-    until(lambda: hub.service_pid() not in (0, before), "another service answers", timeout=40)
+    until(lambda: hub.service_pid() not in (0, before), "another service answers", timeout=90)
 
 
 def test_a_killed_hub_leaves_no_orphan_and_the_next_one_is_whole(hub: RealHub) -> None:
@@ -273,8 +273,8 @@ def test_a_killed_hub_leaves_no_orphan_and_the_next_one_is_whole(hub: RealHub) -
         login(browser, "ana")
         before = hub.service_pid()
         hub.kill()
-        until(lambda: hub.service_pid() == 0, "the orphan has ended", timeout=15)
+        until(lambda: hub.service_pid() == 0, "the orphan has ended", timeout=90)
         hub.start()
-        until(lambda: hub.service_pid() not in (0, before), "a new service answers", timeout=40)
+        until(lambda: hub.service_pid() not in (0, before), "a new service answers", timeout=90)
         # the cookie still holds: nobody is thrown out by a restart
         assert browser.get(f"{PREFIX}api/me").json()["name"] == "ana"

@@ -106,7 +106,7 @@ def test_binding_waits_for_the_old_one_to_let_go() -> None:
     threading.Timer(0.5, old.close).start()
     begun = time.monotonic()
     listen("127.0.0.1", port).close()
-    assert 0.3 < time.monotonic() - begun < 5
+    assert 0.3 < time.monotonic() - begun < 30
 
 
 def test_a_taken_port_is_named() -> None:
@@ -144,7 +144,7 @@ def test_an_orphan_ends(*, stubborn: bool) -> None:
     made.wait()
     made.stdout.close()
     try:
-        until(lambda: not alive(pid), "the orphan ends", timeout=10)
+        until(lambda: not alive(pid), "the orphan ends", timeout=90)
     finally:
         if alive(pid):
             os.kill(pid, signal.SIGKILL)

@@ -325,7 +325,7 @@ def test_no_run_is_lost_or_runs_twice_however_often_the_service_dies(
                     floor.engine.exit(c.lease, 0)
             return all(floor.batch.get(x.id).done for x in runs)
 
-        until(finished, "every run has ended", timeout=20)
+        until(finished, "every run has ended", timeout=90)
         assert {floor.stage(x) for x in runs} == {RunStage.SUCCEEDED}
         floor.tick(3)
         assert not floor.engine.found

@@ -146,7 +146,7 @@ def test_ctrl_c_leaves_the_run_and_says_how_to_end_it(service: Service, notebook
     assert child.stdout is not None
     assert child.stdout.readline() == "go\n"
     child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=10)
+    _, said = child.communicate(timeout=60)
     assert child.returncode == 130
     assert "madang run cancel ab12cd34ef" in said
     assert "Traceback" not in said
@@ -319,7 +319,7 @@ def test_a_service_that_is_away(service: Service) -> None:
         done = madang("http://127.0.0.1:9/api", *verb.split())
         assert done.returncode == 3
         assert "does not answer at http://127.0.0.1:9/api" in done.stderr
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
     assert madang(service, "offers").returncode == 3  # a page that is not the service's
     done = madang(service, "whoami", MADANG_API="", MADANG_TOKEN="")
     assert (done.returncode, len(done.stderr.splitlines())) == (3, 1)

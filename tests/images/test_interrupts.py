@@ -61,7 +61,7 @@ def test_a_step_that_takes_too_long_is_cut_off(ckpt: Checkpoint) -> None:
 
     began = time.monotonic()
     stopped(train)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 55
     assert ckpt.load() == {"step": 1}  # what was saved last
 
 

@@ -53,6 +53,15 @@ def test_what_a_program_prints_is_in_the_log_once_and_cannot_be_forged(bench: Be
     assert "madang: cell 9/9" not in lines
 
 
+def test_what_comes_after_a_cells_end_is_that_cells(bench: Bench) -> None:
+    late = ("import asyncio\n"
+            "async def say():\n    await asyncio.sleep(0.3)\n    print('late')\n"
+            "task = asyncio.create_task(say())")
+    done = bench.run([late, "1", "await asyncio.sleep(1)", "print('next')"])
+    assert [done.text(0), done.text(2), done.text(3)] == ["late\n", "", "next\n"], done.log
+    assert done.log.splitlines().count("late") == 1
+
+
 def test_a_plain_script_prints_few_lines() -> None:
     code = "import madang\nfor i in range(100_001): madang.progress(i, 100_000)"
     began = time.monotonic()

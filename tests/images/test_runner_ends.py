@@ -74,7 +74,7 @@ def test_out_of_time_keeps_what_there_is(bench: Bench) -> None:
     cell = "import time\nfor i in range(1000):\n    print('step', i, flush=True); time.sleep(.1)"
     began = time.monotonic()
     done = bench.run(["print('one')", cell, "print('three')"], timeout=6)
-    assert 5.5 < time.monotonic() - began < 12
+    assert 5.5 < time.monotonic() - began < 60
     assert done.code == 124, done.log
     assert done.said == "madang: timed-out out of time in cell 2/3; saved."
     assert done.statuses == ["completed", "failed", "pending"]
@@ -103,7 +103,7 @@ def test_sigterm_lets_the_notebook_save(bench: Bench, kind: str) -> None:
     assert done.statuses == ["completed", "completed", "pending"]
     assert "saved a checkpoint" in done.text(1)
     assert (done.record["stage"], done.record["exit_code"]) == ("interrupted", 75)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 60
 
 
 def test_sigterm_without_a_handler_marks_the_cell(bench: Bench) -> None:
@@ -124,12 +124,12 @@ while True:
 """
 
 
-@pytest.mark.parametrize(("signals", "grace"), [(2, 60), (1, 1.5)])
+@pytest.mark.parametrize(("signals", "grace"), [(2, 60), (1, 5)])
 def test_a_deaf_cell_is_ended_and_still_saved(bench: Bench, signals: int, grace: float) -> None:
     began = time.monotonic()
     done = bench.interrupt([DEAF], "go", signals=signals, grace=grace)
     assert done.code == 75, done.log
-    assert time.monotonic() - began < 25
+    assert time.monotonic() - began < 60  # the grace alone would be over only then
     assert "did not stop in time" in done.said
     assert done.statuses == ["failed"]
     assert "no" in done.text(0)

@@ -24,22 +24,19 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
-from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.log import logger
 
 from madang import memory
 from madang.bookkeeping import Manager, Plan
-from madang.echo import settle
 from madang.gasp import Gasp
-from madang.progress import told
+from madang.listening import Listener
 from madang.stopping import TIMED_OUT
 
 NAME = "madang"
 # seconds of silence after a cell's reply; nbclient's 4 are too few after megabytes of output, and
 # papermill then fails a run whose cell went well
 IOPUB_TIMEOUT = 60
-PIECE = 1 << 16  # characters of a stream's text in one output
 # what a kernel held at most on its GPUs, MiB; asked of the kernel, because NVML counts by process
 # and inside a container the process numbers are others
 _GPU_PEAK = (
@@ -63,17 +60,16 @@ class KernelManager(AsyncKernelManager):
         return client
 
 
-class Client(PapermillNotebookClient):
+class Client(Listener):
     """One event loop from the kernel's start to its end, so that a stop is heard at any time."""
 
-    nb_man: Manager
     km: AsyncKernelManager | None
 
     def execute(self, **kwargs: Any) -> NotebookNode:
         """Run the cells. What went wrong stands in the plan; only faults of ours are raised."""
         self.plan = self.nb_man.plan
         self._begun = False  # the kernel has taken up the cell, so a SIGINT reaches its code
-        self._ended = False  # the kernel has said that the cell is over
+        self.ended = False  # the kernel has said that the cell is over
         self._running = False
         self._starting: asyncio.Task[None] | None = None
         self._gasp = Gasp()
@@ -158,10 +154,10 @@ class Client(PapermillNotebookClient):
                 return
 
     async def _one(self, cell: NotebookNode, index: int) -> None:
-        self._begun, self._ended, self._running = False, False, True
+        self._begun, self.ended, self._running = False, False, True
         try:
             await self.async_execute_cell(cell, index)
-            if self._begun and not self._ended:
+            if self._begun and not self.ended:
                 self._note_loss(cell)
         except CellExecutionError as e:
             if e.ename == "SystemExit" and e.evalue in {"", "0", "None"}:
@@ -231,49 +227,13 @@ class Client(PapermillNotebookClient):
             self.shutdown_kernel = "immediate"
         await self._async_cleanup_kernel()
 
-    # ---- output ------------------------------------------------------------------------------
+    # ---- before and after --------------------------------------------------------------------
 
-    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> Any:
-        """Take a message of the kernel; a stop from before the cell's code began is due now."""
-        if msg["msg_type"] == "execute_input":
-            self._begun = True
-            if self.plan.stop.cause:
-                self._interrupt()
-        self._ended = msg["msg_type"] == "status" and msg["content"]["execution_state"] == "idle"
-        out = super().process_message(msg, cell, cell_index)
-        steps = told(msg)
-        if steps is not None:
-            self.plan.echo.progress(*steps)
-        elif out is not None:
-            self._echo(out)
-        return out
-
-    def output(self, outs: list[NotebookNode], *args: Any) -> NotebookNode | None:
-        """Join a stream's text to what it wrote just before, as Lab does.
-
-        nbclient's `coalesce_streams` does so when the cell ends: until then 3000 refreshes of a
-        progress bar are 3000 outputs, in memory and in each save; and it moves text across plots.
-        """
-        out = super().output(outs, *args)
-        before = outs[-2] if outs[1:] and outs[-1] is out else None
-        if before is None or not out.output_type == before.output_type == "stream":
-            return out
-        # growing one text by a line at a time costs the square of it; a full one begins another
-        full = len(before.text) >= PIECE and before.text.endswith("\n")
-        if before.name == out.name and not full:
-            head, end, tail = before.text.rpartition("\n")
-            before.text = head + end + settle(tail + out.text)
-            outs.pop()
-        return out
-
-    def _echo(self, out: NotebookNode) -> None:
-        echo = self.plan.echo
-        if out.output_type == "stream":
-            echo.stream(out.name, out.text)
-        elif out.output_type == "error":
-            echo.error(out.traceback, f"{out.ename}: {out.evalue}")
-        elif "text/plain" in out.get("data", {}):
-            echo.value("".join(out.data["text/plain"]))
+    def taken_up(self) -> None:
+        """The kernel has begun a cell's code; a stop from before is due now."""
+        self._begun = True
+        if self.plan.stop.cause:
+            self._interrupt()
 
     async def _last_words(self) -> None:
         """Ask the kernel for its language and its peak of GPU memory; silence is no fault."""
@@ -284,6 +244,7 @@ class Client(PapermillNotebookClient):
             language = info["content"]["language_info"] if info else None
             if language:
                 self.nb.metadata["language_info"] = language
+            await self.late()
             if language and language["name"] == "python":
                 await asyncio.wait_for(self._ask_gpu(), 5)
         self.set_widgets_metadata()
