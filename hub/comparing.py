@@ -6,6 +6,7 @@ Each is bytes in and bytes out (JSON or HTML): it runs in a process of its own.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from hashlib import sha256
 from typing import Any
 
 from hub.core.compare import Cell, CellChange, Comparison, Fate, Line, Pairs, compared
@@ -16,6 +17,16 @@ from hub.core.pictures import Picture
 def compare(before: bytes, after: bytes) -> bytes:
     """Two output notebooks beside each other: a Comparison as JSON."""
     return _dumped(compared(_notebook(before), _notebook(after), _alike))
+
+
+def compare_sources(before: bytes, after: bytes) -> bytes:
+    """The same for two versions of a course's notebook, in which outputs do not count."""
+    return _dumped(compared(_bare(before), _bare(after), _alike))
+
+
+def compare_texts(before: bytes, after: bytes) -> bytes:
+    """Two files that are no notebooks: a Comparison of one cell, as JSON."""
+    return _dumped(compared(_one_cell(before), _one_cell(after)))
 
 
 def glance(notebook: bytes) -> bytes:
@@ -53,6 +64,27 @@ def _alike(before: Sequence[Cell], after: Sequence[Cell]) -> Pairs:
     from hub.edge.diffing import alike
 
     return alike(before, after)
+
+
+def _bare(text: bytes) -> Mapping[str, Any]:
+    """A notebook without outputs; b"" is one without cells."""
+    found = _notebook(text or b"{}")
+    cells = found.get("cells")
+    return {"cells": [
+        {k: v for k, v in x.items() if k != "outputs"} if isinstance(x, dict) else x
+        for x in (cells if isinstance(cells, list) else [])
+    ]}
+
+
+def _one_cell(text: bytes) -> Mapping[str, Any]:
+    """A file as a notebook: what differs in it is then said in the same way."""
+    if not text:
+        return {"cells": []}
+    if b"\0" in text[:8192]:
+        source = f"({len(text)} B, {sha256(text).hexdigest()[:12]})"
+    else:
+        source = text.decode(errors="replace")
+    return {"cells": [{"cell_type": "raw", "id": "file", "source": source}]}
 
 
 def _pictures(found: list[dict[str, Any]]) -> tuple[Picture, ...]:

@@ -64,8 +64,7 @@ class Mornings:
         # first: a report that can never be written must not be tried for ever
         self._mark.write_text(now.isoformat())
         report = self._reports.between(None, since, now)
-        people = {x.run.user for x in report.entries} | {x.user for x in report.sweeps}
-        return sum(self._put(user, since, now) for user in sorted(people))
+        return sum(self._put(user, since, now) for user in sorted(report.people))
 
     def _due(self, now: datetime) -> datetime | None:
         """The last time that reports were due."""

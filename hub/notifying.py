@@ -17,6 +17,7 @@ from hub.batch import Batch
 from hub.core import notification
 from hub.core.notification import News, Notification
 from hub.core.runs import OPEN_RUNS, Run
+from hub.core.schedules import Outcome, Unrun
 from hub.edge.spool import Spool
 from hub.errors import Refusal, Unknown
 from hub.telling import kind_of
@@ -46,7 +47,7 @@ class Notifier:
         self._worded = worded
         self._clock = clock
         self._spool = Spool(batch.settings)
-        self._ended: queue.SimpleQueue[Run] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[Run | News] = queue.SimpleQueue()
         self._waiting: dict[str, Notification] = {}
         self._sending: dict[str, str] = {}  # person → id: one of each person at a time
         self._lock = threading.Lock()
@@ -66,6 +67,11 @@ class Notifier:
         if run.notify:
             self._ended.put(run)
 
+    def unrun(self, one: Unrun) -> None:
+        """A slot of a schedule came to nothing; one that was skipped was to be. Never waits."""
+        if one.schedule.notify and one.seen.outcome is not Outcome.SKIPPED:
+            self._ended.put(notification.of_slot(one))
+
     @property
     def idle(self) -> bool:
         """Whether nothing is being sent just now."""
@@ -83,15 +89,17 @@ class Notifier:
         since = self._clock() - _LATELY
         for run in self._store.runs(user=None, limit=sys.maxsize, ended_since=since):
             self.ended(run)
+        for one in self._store.unrun(since, self._clock()):
+            self.unrun(one)
 
     def look(self) -> None:
         """Write down what is new, and send what is due."""
         while not self._ended.empty():
-            run = self._ended.get()
+            ended = self._ended.get()
             try:
-                self._note(run)
+                self._note(ended)
             except Exception:
-                self._ended.put(run)
+                self._ended.put(ended)
                 raise
         now = self._clock()
         with self._lock:
@@ -105,10 +113,13 @@ class Notifier:
                         target=self._send, args=(one,), name="madang-telling", daemon=True
                     ).start()
 
-    def _note(self, run: Run) -> None:
-        new = {x for x in notification.places(run.input_id, run.notify) if not self._knows(x)}
-        news = self._news(run) if new else None
-        if news is None:
+    def _note(self, ended: Run | News) -> None:
+        of = (ended.input_id, ended.notify) if isinstance(ended, Run) else (
+            ended.id, ended.targets
+        )
+        new = {x for x in notification.places(*of) if not self._knows(x)}
+        news = self._news(ended) if new and isinstance(ended, Run) else ended
+        if not new or not isinstance(news, News):
             return
         made = notification.made(news, *self._worded(news), self._clock())
         with self._lock:

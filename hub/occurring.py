@@ -5,14 +5,14 @@ So a killed service, or a second one, runs none twice and leaves none out.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from hub import metrics
 from hub.core import schedules
 from hub.core.runs import REPLACED, Run, cancelled
-from hub.core.schedules import Occurrence, Outcome, Overlap, Schedule, Slot
+from hub.core.schedules import Occurrence, Outcome, Overlap, Schedule, Slot, Unrun
 from hub.edge import cron
 from hub.edge.store import Unit
 from hub.errors import Refusal, Unavailable
@@ -31,6 +31,7 @@ class _Turn:
     why: tuple[Outcome, str] | None = None
     made: Sequence[Run] = ()
     gone: list[Run] = field(default_factory=list)
+    seen: Occurrence | None = None
 
 
 class Occurring:
@@ -40,6 +41,7 @@ class Occurring:
         self.schedules = schedules
         self.batch = schedules.batch
         self._store = self.batch.broker.edges.store
+        self.tell: Callable[[Unrun], None] = lambda _: None  # of a slot that came to nothing
         self._resting: dict[str, datetime] = {}  # in trouble: not again before
 
     def tick(self) -> None:
@@ -70,6 +72,8 @@ class Occurring:
         finally:
             if turn.wanted and not turn.made:
                 self.batch.files.forget(turn.wanted[0].input_id)
+        if turn.seen is not None and turn.seen.outcome is not Outcome.RUN:
+            self.tell(Unrun(schedule, turn.seen))
         for run in turn.gone:
             if run.done:
                 self.batch.mover.over(run)
@@ -115,10 +119,11 @@ class Occurring:
                 unit.put_run(run)
         outcome, message = turn.why or (Outcome.RUN, "")
         first = turn.made[0] if turn.made else None
-        unit.put_occurrence(Occurrence(
+        turn.seen = Occurrence(
             id, slot.name, slot.at, now, outcome, message=message,
             run=first.id if first and not first.sweep else "", sweep=first.sweep if first else "",
-        ))
+        )
+        unit.put_occurrence(turn.seen)
         metrics.OCCURRENCES.labels(outcome.value).inc()
         log.info("schedule %s, %s: %s %s", id, slot.name, outcome.value, message)
 

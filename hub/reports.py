@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 
 from hub.batch import Batch
 from hub.comparing import comparison_of, glance_from
@@ -71,6 +72,8 @@ class Reports:
         for name in people:
             found |= {x.id: x for x in self.batch.list(user=name, limit=_RUNS)}
         made = report.report_of(found.values(), first, last)
+        unrun = self.batch.broker.edges.store.unrun(first, last, user=user)
+        made = replace(made, unrun=tuple(unrun))
         return made if user else replace(made, still=self.batch.counts())
 
     def entry(self, run: Run) -> Entry:
@@ -92,6 +95,18 @@ class Reports:
             Refusal: see `Aside.call`.
         """
         return comparison_of(self._aside_of("compare", (before, after), who))
+
+    def beside(
+        self, before: bytes, after: bytes, who: str = "", *, notebooks: bool = True
+    ) -> Comparison:
+        """The same for two versions of a course's file, without outputs; b"" where there is none.
+
+        Raises:
+            Refusal: see `Aside.call`.
+        """
+        function = "compare_sources" if notebooks else "compare_texts"
+        key = (function, *(sha256(x).hexdigest() for x in (before, after)))
+        return comparison_of(self._kept_or_made(function, key, lambda: [before, after], who))
 
     def glance(self, run: Run, who: str = "") -> Glance:
         """What there is to see in a run's notebook.
@@ -131,14 +146,21 @@ class Reports:
         # an output is changed by the next attempt only: what has not ended may still become one
         lasting = all(x.done for x in runs)
         key = (function, *(f"{x.id}-{x.attempt}" for x in runs))
+        return self._kept_or_made(
+            function, key, lambda: [self.output(x) for x in runs], who, lasting=lasting
+        )
+
+    def _kept_or_made(
+        self, function: str, key: tuple[str, ...], given: Callable[[], list[bytes]], who: str, *,
+        lasting: bool = True,
+    ) -> bytes:
         made = self._made.get(key) if lasting else None
         if isinstance(made, bytes):
             return made
         if isinstance(made, Refusal):
             raise made
-        given = [self.output(x) for x in runs]
         try:
-            made = self._aside.call(f"hub.comparing:{function}", *given, who=who)
+            made = self._aside.call(f"hub.comparing:{function}", *given(), who=who)
         except TooMuch as e:
             # it would be too much again
             log.info("%s of %s: %s", function, key[1:], e.detail)

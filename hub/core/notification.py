@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hub.core.runs import Run, RunStage
+from hub.core.schedules import Unrun
 
 # between one try and the next; after the last one it is dropped
 WAITS = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10), timedelta(hours=1))
@@ -23,6 +24,7 @@ class News:
 
     `message`: what is known of its end, in English; `error`: the first line of the error and the
     cell that raised it, where one did. `counts`: of a sweep, how many runs came to which end.
+    `slot`: the time of a schedule that came to nothing, "" of a run and a sweep.
     """
 
     id: str
@@ -37,6 +39,14 @@ class News:
     took: timedelta | None = None
     counts: Mapping[RunStage, int] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    slot: str = ""
+
+    @property
+    def event(self) -> str:
+        """What a webhook knows it by."""
+        if self.slot:
+            return "slot.unrun"
+        return "sweep.ended" if self.counts else "run.ended"
 
 
 @dataclass(frozen=True)
@@ -86,10 +96,24 @@ def of_sweep(runs: Sequence[Run]) -> News:
     )
 
 
+def of_slot(unrun: Unrun) -> News:
+    """The news of a schedule's slot that came to nothing."""
+    its, seen = unrun.schedule, unrun.seen
+    return News(
+        id=f"{its.id}-{seen.slot.replace(':', '')}", user=its.user,
+        notebook=_one_line(its.notebook, _NAME), path="report", targets=its.notify,
+        stage=RunStage.CANCELLED, message=_one_line(seen.message, _LINE),
+        slot=seen.slot.replace("T", " "), facts={"slot": {
+            "schedule": its.id, "name": its.name, "user": its.user, "notebook": its.notebook,
+            "slot": seen.slot, "outcome": seen.outcome.value, "message": seen.message,
+        }},
+    )
+
+
 def made(news: News, title: str, text: str, link: str, now: datetime) -> list[Notification]:
     """What is to be told, a notification for each place."""
     body = {
-        "event": "sweep.ended" if news.counts else "run.ended", "title": title,
+        "event": news.event, "title": title,
         "text": f"{text}\n{link}".strip(), "link": link, **news.facts,
     }
     return [

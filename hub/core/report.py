@@ -8,6 +8,7 @@ from datetime import datetime
 from hub.core.figures import Figure, figures
 from hub.core.glance import last_lines
 from hub.core.runs import OPEN_RUNS, Run, RunStage
+from hub.core.schedules import Unrun
 
 # what went wrong, for whoever reads over coffee; a cancel was somebody's wish
 FAILED = frozenset(
@@ -82,7 +83,7 @@ class Report:
     """What ended between two moments: what went wrong first, then the newest first.
 
     `counts`: how many ended, by stage, the runs of sweeps among them. `still`: how many of these
-    people's runs have not ended, by stage.
+    people's runs have not ended, by stage. `unrun`: slots of schedules that came to nothing.
     """
 
     since: datetime
@@ -91,6 +92,13 @@ class Report:
     sweeps: tuple[Swept, ...]
     counts: Mapping[RunStage, int]
     still: Mapping[RunStage, int]
+    unrun: tuple[Unrun, ...] = ()
+
+    @property
+    def people(self) -> set[str]:
+        """Whose it is."""
+        runs = {x.run.user for x in self.entries} | {x.user for x in self.sweeps}
+        return runs | {x.schedule.user for x in self.unrun}
 
     @property
     def succeeded(self) -> int:

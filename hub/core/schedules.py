@@ -118,6 +118,14 @@ class Occurrence:
     message: str = ""
 
 
+@dataclass(frozen=True)
+class Unrun:
+    """A slot of which nothing was made, with the schedule that it is of."""
+
+    schedule: Schedule
+    seen: Occurrence
+
+
 # an occurrence's message; whoever shows it knows it by these
 SKIPPED = "the earlier run {run} had not ended"
 MISSED = "nothing ran here at that time"

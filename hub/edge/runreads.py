@@ -11,13 +11,14 @@ import sqlalchemy as sa
 
 from hub.core.planning import Planned
 from hub.core.runs import DONE, Run, RunStage
-from hub.core.schedules import Occurrence, Schedule
+from hub.core.schedules import Occurrence, Outcome, Schedule, Unrun
 from hub.edge import rows, tables
 from hub.edge.database import Database
 
 NOT_DONE = [str(x) for x in RunStage if x not in DONE]
 RUNS = sa.select(tables.runs)
 SCHEDULES = sa.select(tables.schedules)
+_OCCURRENCES = sa.select(tables.occurrences)
 _AT = tables.runs.c
 _AFTER = tables.runs.alias("after_run")
 _PLANNED = sa.select(
@@ -169,7 +170,23 @@ class Reads:
     def occurrences(self, schedule: str, *, limit: int = 20) -> list[Occurrence]:
         """What became of a schedule's slots, newest first."""
         at = tables.occurrences.c
-        wanted = sa.select(tables.occurrences).where(at.schedule == schedule)
+        wanted = _OCCURRENCES.where(at.schedule == schedule)
         with self._database.begin() as c:
             found = c.execute(wanted.order_by(at.at.desc(), at.slot.desc()).limit(limit)).mappings()
             return [rows.occurrence_of(x) for x in found]
+
+    def unrun(
+        self, since: datetime, until: datetime, *, user: str | None = None
+    ) -> list[Unrun]:
+        """Slots that came to nothing in [since, until), newest first; `user` None: everybody's."""
+        at = tables.occurrences.c
+        wanted = _OCCURRENCES.where(
+            at.made_at >= since, at.made_at < until, at.outcome != str(Outcome.RUN)
+        ).order_by(at.made_at.desc(), at.slot.desc(), at.schedule)
+        with self._database.begin() as c:
+            seen = [rows.occurrence_of(x) for x in c.execute(wanted).mappings()]
+            own = SCHEDULES.where(tables.schedules.c.id.in_({x.schedule for x in seen}))
+            own = own if user is None else own.where(tables.schedules.c.user == user)
+            its = [rows.schedule_of(x) for x in c.execute(own).mappings()] if seen else []
+        known = {x.id: x for x in its}
+        return [Unrun(known[x.schedule], x) for x in seen if x.schedule in known]

@@ -15,6 +15,7 @@ from hub.core.figures import Figure, figures
 from hub.core.pictures import Picture
 from hub.core.report import Entry, Swept, took
 from hub.core.runs import Run, RunStage
+from hub.core.schedules import Outcome, Unrun
 from hub.core.sweeps import Sweep
 from hub.errors import BadInput, NotAllowed, NotFound
 from hub.face import reasons, reported
@@ -51,8 +52,23 @@ class EntryOut(BaseModel):
     lines: list[str]
 
 
+class UnrunOut(BaseModel):
+    """A slot of a schedule that came to nothing; `message` says why."""
+
+    schedule: str
+    name: str
+    user: str
+    notebook: str
+    slot: str
+    outcome: Outcome
+    message: str
+
+
 class ReportOut(BaseModel):
-    """What ended: what went wrong first. `counts` of what ended, `still` of what has not."""
+    """What ended: what went wrong first. `counts` of what ended, `still` of what has not.
+
+    `unrun`: slots of schedules that came to nothing.
+    """
 
     since: datetime
     until: datetime
@@ -60,6 +76,7 @@ class ReportOut(BaseModel):
     sweeps: list[Swept]
     counts: dict[RunStage, int]
     still: dict[RunStage, int]
+    unrun: list[UnrunOut]
 
 
 class DiffOut(BaseModel):
@@ -91,6 +108,7 @@ def report(
     return ReportOut(
         since=found.since, until=found.until, counts=dict(found.counts), still=dict(found.still),
         sweeps=[x for x in found.sweeps if caller.sees(x.user)],
+        unrun=[_unrun_out(x, language) for x in found.unrun if caller.sees(x.schedule.user)],
         runs=[
             _entry_out(x, reports, language) for x in found.entries if caller.sees(x.run.user)
         ],
@@ -161,6 +179,14 @@ def _entry_out(entry: Entry, reports: Reports, language: str) -> EntryOut:
         before=entry.before.id if entry.before else None, figures=list(entry.figures),
         cell=entry.cell, error=entry.error,
         lines=list(reports.lines(entry)) if entry.failed else [],
+    )
+
+
+def _unrun_out(one: Unrun, language: str) -> UnrunOut:
+    its, seen = one.schedule, one.seen
+    return UnrunOut(
+        schedule=its.id, name=its.name, user=its.user, notebook=its.notebook, slot=seen.slot,
+        outcome=seen.outcome, message=reasons.told(seen.message, language),
     )
 
 

@@ -31,6 +31,10 @@ def worded(settings: Settings, prefix: str) -> Callable[[News], tuple[str, str, 
 def _said(news: News, language: str) -> tuple[str, list[str]]:
     if news.counts:
         return _sweep(news, language)
+    if news.slot:
+        title = words.say(language, "{notebook} did not run at {slot}", notebook=news.notebook,
+                          slot=news.slot)
+        return title, [reasons.told(news.message, language)]
     stage = words.say(language, news.stage.value)
     title = words.say(language, "{notebook} has ended: {stage}", notebook=news.notebook,
                       stage=stage)

@@ -81,6 +81,10 @@ class Talk:
         """A stage in a word."""
         return words.say(self.language, stage.value)
 
+    def told(self, message: str) -> str:
+        """A message that is kept in English."""
+        return reasons.told(message, self.language)
+
     def tone(self, stage: RunStage) -> str:
         """The class of a stage's mark."""
         if stage is RunStage.SUCCEEDED:

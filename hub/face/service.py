@@ -95,10 +95,12 @@ def create_app(broker: Broker, batch: Batch, login: Login, prefix: str) -> FastA
     )
     app.state.notifier = Notifier(batch, worded(broker.settings, prefix))
     batch.mover.tell = app.state.notifier.ended
+    occurring = Occurring(schedules)
+    occurring.tell = app.state.notifier.unrun
     app.state.ticker = Ticker(
         broker, batch, broker.settings.tick, partial(resume, broker), {
             "schedules-file": ScheduleFile(schedules, broker.settings.schedules_file).tick,
-            "schedules": Occurring(schedules).tick,
+            "schedules": occurring.tick,
         },
     )
     app.state.health_thread = CapacityLimiter(2)

@@ -45,6 +45,9 @@ def report(
     if found["runs"]:
         print()
         show([_row(x) for x in found["runs"]], _COLUMNS, as_json=False, none="")
+    for one in found["unrun"]:
+        print(t("{name} did not run at {slot}: {why}", name=_plain(one["name"]),
+                slot=one["slot"].replace("T", " "), why=_plain(one["message"])))
     for sweep in found["sweeps"]:
         counts = ", ".join(f"{n} {stage}" for stage, n in sweep["counts"].items())
         print(t("sweep {id} of {notebook}: {counts}", id=sweep["id"],
