@@ -129,6 +129,7 @@ class Batch:
             for run in placed:
                 if run.stage is RunStage.WAITING and len(placed) == 1:
                     self.mover.ask(run)
+            self.mover.wake()
         except (Refusal, OSError) as e:
             self._forget(made, e)
             if isinstance(e, OSError):

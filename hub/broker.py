@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from hub import allowed, metrics, sight, stopping
+from hub import allowed, metrics, mounts, sight, stopping
 from hub.config import Settings
 from hub.containers import ContainerOptions, container_options, slice_of
 from hub.core import claims, holding, policy, roster, sizes
@@ -289,6 +289,7 @@ class Broker:
         return container_options(
             self.settings, lease, found, user=user, kind=kind, network=network,
             pin=self.edges.engine.pin(), home=self.edges.homes.ensure(user),
+            courses=mounts.courses(self.settings.data, self.edges, user),
         )
 
     # ---- inside ----------------------------------------------------------------------------

@@ -142,6 +142,12 @@ class Settings(BaseSettings):
         "Largest folder that can be submitted with a notebook, packed, MiB."))
     output_mib: int = Field(50, ge=0, description=(
         "Largest output notebook of which the host keeps a copy for reports, MiB."))
+    course_file_mib: int = Field(50, ge=1, description="Largest file of a course, MiB.")
+    course_mib: int = Field(500, ge=1, description=(
+        "All files of a course together, and the most that can be pushed at once, MiB."))
+    collect_mib: int = Field(100, ge=1, description=(
+        "Most that is collected of one student at a deadline, and largest feedback, MiB."))
+    course_files: int = Field(5000, ge=1, description="Most files of a course.")
     notify_hosts: tuple[str, ...] = Field((), description=(
         "Hosts that may be told of a run's end although they are not on the public internet: "
         "chat.example.ac.kr, 10.0.0.5:8065, *.example.ac.kr:*."))

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from hub.config import Settings
 from hub.core.lease import Kind, Lease, State
@@ -22,6 +23,7 @@ _INPUT = "/run/madang/input.ipynb"
 _FOLDER = "/run/madang/input.tar.gz"
 _SECRETS = "/run/secrets"
 _NOTHING = Handed()
+_NO_COURSES: Mapping[Path, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,14 @@ class ContainerOptions:
     gateway: str
 
 
-def container_options(
+def container_options(  # noqa: PLR0913 - each is a part of the options, by its name
     settings: Settings, lease: Lease | None, found: Slice | None, *, user: str, kind: Kind,
-    network: Network, pin: str, home: Path,
+    network: Network, pin: str, home: Path, courses: Mapping[Path, str] = _NO_COURSES,
 ) -> ContainerOptions:
-    """The options of one container; `found` is the lease's slice as last seen, None without one."""
+    """The options of one container; `found` is the lease's slice as last seen, None without one.
+
+    `courses`: folders with the read-only data of the person's courses, and where they are seen.
+    """
     pinned = device(pin, found.uuid if found else None)
     return ContainerOptions(
         host_config={**hardening(settings), **pinned["host_config"]},
@@ -52,7 +57,10 @@ def container_options(
             **(dict.fromkeys(_CA_NAMES, _CA) if settings.ca_bundle else {}),
         },
         labels=_labels(settings.name, lease, user, kind),
-        volumes={str(home): {"bind": HOME, "mode": "rw"}, **_trust(settings.ca_bundle)},
+        volumes={
+            str(home): {"bind": HOME, "mode": "rw"}, **_trust(settings.ca_bundle),
+            **{str(k): {"bind": x, "mode": "ro"} for k, x in courses.items()},
+        },
         network=network.name, gateway=network.gateway,
     )
 

@@ -60,6 +60,7 @@ def examine(settings: Settings, *, up: bool) -> Iterator[Fact]:
         yield _disk("disk for homes", edges.homes.free_mib(), _HOMES_MIB,
                     settings.disk_free_mib, str(settings.data))
         yield _node()
+        yield _git()
         yield from _asked("secrets", lambda: _secrets(settings))
         yield from _ports(settings, up=up)
     finally:
@@ -250,6 +251,15 @@ def _node() -> Fact:
         return Fact("Node.js", Level.OK, ".".join(map(str, found)))
     return Fact("Node.js", Level.FAIL, ".".join(map(str, found)) if found else "not found",
                 "The proxy needs version 20 or newer: `make run` installs it.")
+
+
+def _git() -> Fact:
+    found = host.version(["git", "--version"])
+    if found and host.git_backend() and host.version(["prlimit", "--version"]):
+        return Fact("git", Level.OK, ".".join(map(str, found)))
+    return Fact("git", Level.FAIL, "not whole: no http-backend, or no prlimit" if found else
+                "not found",
+                "Courses cannot be pushed: apt-get install git util-linux; `make run` does it.")
 
 
 def _ports(settings: Settings, *, up: bool) -> Iterator[Fact]:

@@ -4,9 +4,9 @@ The supervisor and `make` need it, and `make` before the virtual environment exi
 this module imports may need more than the standard library.
 """
 
-from hub.edge.host import can_bind, children, listener, version
+from hub.edge.host import can_bind, children, git_backend, listener, version
 
-__all__ = ["can_bind", "children", "listener", "taken", "version"]
+__all__ = ["can_bind", "children", "git_backend", "listener", "taken", "version"]
 
 
 def taken(address: str, port: int) -> str | None:

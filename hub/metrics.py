@@ -20,10 +20,15 @@ _HOLDS = (60, 300, 600, 1200, 1800, 2700, 3600, 5400, 7200, 14400, 28800, 43200,
 _LATE = (60, 300, 900, 1800, 3600, 7200, 14400, 28800)
 _ERRORS = (*(-x for x in reversed(_LATE)), 0, *_LATE)
 _STARTS = (0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60, 120)
+_HANDOUTS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _TICKS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 KINDS = ("server", "run")
 WHYS = ("waiting", "idle", "reserved", "limit", "preempted", "hand")
+# core.courses.Fate
+FATES = (
+    "new", "updated", "kept", "merged", "beside", "removed", "removed-kept", "odd", "waiting",
+)
 NO_GROUP = "-"  # no group can be called so; an empty label would be none at all
 RUN_ENDS = (
     "succeeded", "failed", "cancelled", "interrupted", "timed-out", "out-of-memory",
@@ -31,16 +36,17 @@ RUN_ENDS = (
 )
 # what can be counted while hub and service run; a reason that is missing here is a red test
 REASONS = (
-    "after", "at", "at-limit", "bad-request", "busy", "cpu-offer", "database", "disk-full",
-    "docker", "ended", "exited", "firewall", "geometry", "group", "group-ended", "home", "hub",
+    "after", "at", "at-limit", "bad-request", "busy", "collection", "course", "course-file",
+    "course-name", "course-undo", "cpu-offer", "database", "disk-full", "docker", "duplicate-ids",
+    "ended", "exited", "feedback", "firewall", "geometry", "group", "group-ended", "home", "hub",
     "image", "image-missing", "lease-lost", "network", "no-choice", "no-gpu", "no-hook",
-    "no-reason", "no-room", "not-a-notebook", "not-allowed", "not-found", "not-held",
-    "not-logged-in", "notify", "old-docker", "options", "parameters-too-large", "path",
-    "pin-refused", "profile-not-here", "quota", "reservation", "reservation-conflict", "reserved",
-    "retries", "roster", "schedule", "schedules-file", "secret", "slice-gone", "slice-in-use",
-    "snapshot", "somebody-waits", "stop", "sweep", "timeout", "too-large", "too-many-runs",
-    "too-many-streams", "unavailable", "unknown-gpu", "unknown-model", "unknown-parameter",
-    "unknown-profile", "waited-too-long",
+    "no-new-version", "no-reason", "no-room", "not-a-notebook", "not-allowed", "not-found",
+    "not-held", "not-logged-in", "notify", "old-docker", "options", "parameters-too-large", "path",
+    "pin-refused", "profile-not-here", "published", "quota", "reservation", "reservation-conflict",
+    "reserved", "retries", "roster", "schedule", "schedules-file", "secret", "slice-gone",
+    "slice-in-use", "snapshot", "somebody-waits", "stop", "sweep", "timeout", "too-large",
+    "too-many-runs", "too-many-streams", "unavailable", "unknown-gpu", "unknown-model",
+    "unknown-parameter", "unknown-profile", "waited-too-long",
 )
 
 
@@ -73,6 +79,26 @@ NOTIFICATIONS = Counter(
 for _kind in ("webhook", "mail", "ntfy"):
     for _outcome in ("sent", "retried", "dropped"):
         NOTIFICATIONS.labels(_kind, _outcome)
+COURSE_PUSHES = _counter(
+    "madang_course_pushes", "Courses that were pushed or published, by what became of them.",
+    outcome=("published", "draft", "refused"),
+)
+COURSE_HANDOUTS = _counter(
+    "madang_course_handouts", "Files of courses handed to students, by what became of them.",
+    fate=FATES,
+)
+COURSE_CONFLICTS = Counter(
+    "madang_course_conflicts",
+    "Cells and files of which a student's and the instructor's version stand side by side.",
+)
+COURSE_HANDOUT_SECONDS = Histogram(
+    "madang_course_handout_seconds", "Seconds of one handout of a release to one student.",
+    buckets=_HANDOUTS,
+)
+COLLECTED = _counter(
+    "madang_course_collected", "Students of whom something was collected, by what came of it.",
+    outcome=("taken", "problem"),
+)
 TOLD = Counter("madang_operator_messages", "Things that only the operator can mend; see the log.")
 UNKNOWN = _counter(
     "madang_unknown_answers", "Looks at the machine that gave no usable answer, by what was asked.",
@@ -114,7 +140,7 @@ TICK = Histogram(
 TICKS = Counter("madang_ticks", "Ticks begun.")
 TICK_FAILURES = _counter(
     "madang_tick_failures", "Ticks in which an error ended a part, by the part.",
-    part=("leases", "schedules-file", "schedules", "runs", "resume"),
+    part=("leases", "schedules-file", "schedules", "courses", "handouts", "runs", "resume"),
 )
 LAST_TICK = Gauge(
     "madang_last_tick_timestamp_seconds", "When the last whole tick ended, Unix time; 0 for never."
@@ -126,7 +152,8 @@ for _kind in KINDS:
 
 _MADE = (
     REFUSALS, GRANTS, WAIT, HELD, ETA, ETA_ERROR, NOTICES, EXTENSIONS, RECLAIMS, RUNS,
-    OCCURRENCES, NOTIFICATIONS, TOLD, UNKNOWN, START, TICK, TICKS, TICK_FAILURES, LAST_TICK,
+    OCCURRENCES, NOTIFICATIONS, COURSE_PUSHES, COURSE_HANDOUTS, COURSE_CONFLICTS,
+    COURSE_HANDOUT_SECONDS, COLLECTED, TOLD, UNKNOWN, START, TICK, TICKS, TICK_FAILURES, LAST_TICK,
     STREAMS,
 )
 

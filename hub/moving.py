@@ -49,6 +49,7 @@ class Mover:
         self.errands = Errands()
         self.secrets = Handing(broker.settings, broker.members)
         self.tell: Callable[[Run], None] = lambda _: None  # of a run that has ended; never waits
+        self.wake: Callable[[], None] = lambda: None  # there is something for the next tick
         self._store = broker.edges.store
         self._engine = broker.edges.engine
         self._results = Results(self._engine, files, self.settings.output_mib << 20)
@@ -181,6 +182,7 @@ class Mover:
         after = self._end(run, lease, last, container.finished_at, kept)
         self.broker.ended(run.lease_id, f"run {after.stage.value}")
         self._engine.remove(run.lease_id)
+        self.wake()  # its slice is somebody's
 
     def _keep_results(self, run: Run, at: datetime | None) -> Callable[[Run], Run]:
         try:

@@ -268,7 +268,7 @@ def _check_source(schedule: Schedule) -> None:
         raise Refusal(
             "The schedule {name} stands in {file}: change it there. Here it can be paused.",
             reason="schedule", status=409, name=repr(schedule.name),
-            file=schedule.source.removeprefix("file:"),
+            file=schedule.source.partition(":")[2],
         )
 
 

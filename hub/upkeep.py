@@ -14,6 +14,7 @@ from hub.edge import dump
 from hub.edge.vault import Vault
 from hub.edges import open_edges
 from hub.errors import BadInput
+from hub.firstcourse import publish_shipped
 
 log = logging.getLogger("madang.upkeep")
 DEMO = "demo"
@@ -34,12 +35,17 @@ def prepare(settings: Settings) -> str:
     the demo's people. A bad roster file leaves the roster as it was, and does not keep those who
     are in it from working.
 
+    Where there are the demo's people and no course yet, they get the one that ships.
+
     Raises:
         BadInput: the roster file has bad lines, and there was no roster before.
         Unavailable: the database or Docker does not answer.
     """
     _prepare_store(settings)
-    return open_broker(settings).network(prepare=True).gateway
+    broker = open_broker(settings)
+    if settings.authenticator == "shared-password":
+        publish_shipped(broker, DEMO)
+    return broker.network(prepare=True).gateway
 
 
 def _prepare_store(settings: Settings) -> None:

@@ -17,9 +17,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # measured; a file that is not named here takes seconds
 _LONG = (
+    "floor/test_handout_killed.py", "browser/test_courses_lab.py",
+    "browser/test_courses_lab_real.py", "face/test_git_attacks.py", "face/test_git.py",
     "browser/test_notebook_jobs_real.py", "browser/test_notebook_jobs.py",
-    "browser/test_student.py", "browser/test_line_class.py", "browser/test_line_idle.py",
-    "browser/test_line_turns.py", "face/test_spawner.py", "images/test_runner.py",
+    "browser/test_courses.py", "browser/test_student.py", "browser/test_line_class.py",
+    "browser/test_line_idle.py", "browser/test_line_turns.py", "face/test_spawner.py",
+    "images/test_runner.py", "images/test_courses_lab.py", "floor/test_publishing_killed.py",
     "face/test_login_hub.py", "images/test_activity.py", "images/test_cli.py",
     "images/test_images.py", "face/test_cli_host.py", "images/test_runner_ends.py",
     "edge/test_hubapi.py",

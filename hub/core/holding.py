@@ -3,8 +3,9 @@
 `lease.step` calls these. A late or repeated claim changes nothing, as there.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from hub.core.events import (
     Blocked,
@@ -20,14 +21,16 @@ from hub.core.events import (
 from hub.core.nouns import Kind, Lease, Notice, Stage, State, Why
 
 
-def worked(state: State, at: datetime) -> State:
-    """Leases whose slice shows a process are at work; so is every run."""
+def worked(state: State, holders: Iterable[Lease], at: datetime) -> State:
+    """Of those with a slice: whose shows a process is at work; so is every run."""
     there = {k for k, s in state.slices.items() if s.processes and s.present}
+    running, run, enough = Stage.RUNNING, Kind.RUN, at - timedelta(seconds=_ENOUGH)
     busy = [
-        replace(x, active_at=at, heard_at=at) for x in state.leases.values()
-        if x.stage is Stage.RUNNING and (x.request.kind is Kind.RUN or x.slice in there)
+        replace(x, active_at=at, heard_at=at) for x in holders
+        if x.stage is running
         # a look every two seconds need not be written each time
-        and (x.active_at is None or (at - x.active_at).total_seconds() >= _ENOUGH)
+        and (x.active_at is None or x.active_at <= enough)
+        and (x.request.kind is run or x.slice in there)
     ]
     return state.having(*busy) if busy else state
 

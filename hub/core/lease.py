@@ -78,16 +78,17 @@ def check(state: State) -> None:
     """
     holders = [x for x in state.leases.values() if x.holds]
     keys = [x.slice for x in holders]
-    assert None not in keys, f"holds nothing: {holders}"
-    assert len(set(keys)) == len(keys), f"a slice is held twice: {holders}"
+    held = set(keys)
+    assert None not in held, f"holds nothing: {holders}"
+    assert len(held) == len(keys), f"a slice is held twice: {holders}"
     owners = [x.request.owner for x in state.leases.values() if x.stage in OPEN]
     assert len(set(owners)) == len(owners), f"one owner, two open requests: {owners}"
     assert all(x.slice is None for x in state.leases.values() if x.stage is Stage.WAITING)
     kept_back = [
         s for k, s in state.slices.items()
-        if k not in set(keys) and not s.usable
+        if k not in held and not s.usable
     ]
-    known_held = set(keys) & set(state.slices)
+    known_held = held & set(state.slices)
     assert len(state.free()) + len(kept_back) + len(known_held) == len(state.slices)
 
 
@@ -159,27 +160,28 @@ def _observed(state: State, event: Observed, now: datetime) -> Moved:
     if event.containers is None:
         return state, ()
     state = _keep_strays_back(state, event)
-    state = holding.worked(state, event.at)
+    holders = [x for x in state.leases.values() if x.slice]
+    state = holding.worked(state, holders, event.at)
     effects: list[Effect] = []
-    moved: list[Lease] = []
-    there, waits, runs = event.containers, Stage.WAITING, Stage.RUNNING
+    given, state = state, state.draft()
+    there, runs, granted, moved = event.containers, Stage.RUNNING, Stage.GRANTED, False
     for lease in [
-        x for x in state.leases.values()
-        # most of them wait, or run as they should
-        if x.stage is not waits and not (x.stage is runs and there.get(x.request.id))
+        state.leases[x.request.id] for x in holders
+        # most of them run as they should
+        if not ((x.stage is runs or x.stage is granted) and there.get(x.request.id))
     ]:
         if why := _lost(state, lease, event, now):
-            state = _drained(state, lease, now, cause=why, why=None)
+            state, moved = _drained(state, lease, now, cause=why, why=None), True
             continue
         after, what = _judge(state, lease, event, now)
         effects += what
         if after is not lease:
-            moved.append(after)
+            state, moved = state.having(after), True
     effects += [
         RemoveContainer(x, "no lease has this id")
-        for x in sorted(event.containers) if x not in state.leases
+        for x in sorted(x for x in there if x not in state.leases)
     ]
-    return state.having(*moved), tuple(effects)
+    return state.settled(given) if moved else given, tuple(effects)
 
 
 def _keep_strays_back(state: State, event: Observed) -> State:
@@ -209,6 +211,8 @@ def _seen(before: Mapping[SliceKey, Slice], now_seen: Iterable[Slice]) -> dict[S
         blocked = old.blocked if old else ""
         new = replace(found, blocked=blocked) if blocked else found
         after[found.key] = old if old == new and old is not None else new
+    if before.keys() <= after.keys():
+        return after
     for key, old in before.items():
         if key not in after:
             after[key] = replace(old, present=False) if old.present else old

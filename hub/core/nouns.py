@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from hub.core.mig import Slice, SliceKey
-from hub.core.rules import House
+from hub.core.rules import House, Usage
 
 
 class Kind(StrEnum):
@@ -43,7 +43,7 @@ HOLDING = frozenset({Stage.GRANTED, Stage.RUNNING, Stage.DRAINING, Stage.QUARANT
 OPEN = frozenset({Stage.WAITING, Stage.GRANTED, Stage.RUNNING})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Request:
     """Somebody waits for a slice.
 
@@ -72,7 +72,7 @@ class Request:
         return (self.user, self.kind, self.name)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Notice:
     """Somebody is to give a slice back: why (a `Why`), told when, and gone by when."""
 
@@ -81,7 +81,7 @@ class Notice:
     leave_by: datetime
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Lease:
     """A request with its stage, and from GRANTED on with its slice and its times (aware, UTC).
 
@@ -146,23 +146,47 @@ class Limits:
 class Draft(dict[str, "Lease"]):
     """The leases of a state that only one turn sees: changed in place.
 
-    A copy for each of some hundred events would cost more than the decisions. `holders`: slice →
-    the lease that holds it.
+    A copy for each of some hundred events would cost more than the decisions.
     """
 
-    def __init__(self, leases: Mapping[str, Lease]) -> None:
-        super().__init__(leases)
-        self.holders = {x.slice: x for x in leases.values() if x.slice is not None and x.holds}
+    _holders: dict[SliceKey, Lease] | None = None
+
+    @property
+    def holders(self) -> dict[SliceKey, Lease]:
+        """Slice → the lease that holds it."""
+        if self._holders is None:
+            self._holders = _holders(self.values())
+        return self._holders
 
     def put(self, leases: Iterable[Lease]) -> None:
         """Change these."""
         for lease in leases:
             before = self.get(lease.id)
-            if before is not None and before.slice is not None:
-                self.holders.pop(before.slice, None)
-            if lease.slice is not None and lease.holds:
-                self.holders[lease.slice] = lease
             self[lease.id] = lease
+            if self._holders is None:
+                continue
+            if before is not None and before.slice is not None:
+                self._holders.pop(before.slice, None)
+            if lease.slice is not None and lease.holds:
+                self._holders[lease.slice] = lease
+
+
+class Books(dict[tuple[str, str], Usage]):
+    """What was used, in a state that only one turn sees: changed in place, as a `Draft` is."""
+
+    changed = False
+
+    def put(self, who: tuple[str, str], used: Usage) -> None:
+        """Somebody has used so much."""
+        self[who] = used
+        self.changed = True
+
+
+def _holders(leases: Iterable[Lease]) -> dict[SliceKey, Lease]:
+    running = Stage.RUNNING  # most of them; to look into a set of stages takes much longer
+    return {
+        x.slice: x for x in leases if x.slice is not None and (x.stage is running or x.holds)
+    }
 
 
 @dataclass(frozen=True)
@@ -173,6 +197,18 @@ class State:
     leases: Mapping[str, Lease] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     house: House = field(default_factory=House)
+
+    def draft(self) -> "State":
+        """A copy whose leases and books are changed in place; `settled` makes a state of it."""
+        house = replace(self.house, usage=Books(self.house.usage))
+        return replace(self, leases=Draft(self.leases), house=house)
+
+    def settled(self, given: "State") -> "State":
+        """The state that a draft of `given` has become."""
+        books = self.house.usage
+        same = isinstance(books, Books) and not books.changed
+        house = given.house if same else replace(self.house, usage=dict(books))
+        return replace(self, leases=dict(self.leases), house=house)
 
     def having(self, *leases: Lease) -> "State":
         """This state with these leases new or changed."""
@@ -185,7 +221,7 @@ class State:
         """Slice → the lease that holds it."""
         if isinstance(self.leases, Draft):
             return self.leases.holders
-        return {x.slice: x for x in self.leases.values() if x.holds and x.slice is not None}
+        return _holders(self.leases.values())
 
     def free(self) -> list[Slice]:
         """Slices that may be given away now, in the order of their keys.
@@ -206,6 +242,8 @@ class State:
     def open_for(self, user: str, kind: Kind, name: str) -> Lease | None:
         """The open request or lease of this owner, if there is one."""
         owner = (user, kind, name)
-        return next(
-            (x for x in self.leases.values() if x.stage in OPEN and x.request.owner == owner), None
-        )
+        return next((
+            x for x in self.leases.values()
+            # most are somebody else's, so that is asked first
+            if x.request.user == user and x.request.owner == owner and x.stage in OPEN
+        ), None)

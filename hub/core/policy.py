@@ -8,13 +8,12 @@ Order of those who wait for a size: members in their reserved hours · who has w
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from datetime import datetime
 
 from hub.core.events import Effect, Ended, Granted, Lifted, Limited, Moved, Noticed, Spared
 from hub.core.giving import Told, asking, ended
 from hub.core.lease import step
-from hub.core.nouns import Draft, Kind, State, Why
+from hub.core.nouns import Kind, State, Why
 from hub.core.order import order
 from hub.core.room import Rooms
 from hub.core.share import Standing, standing
@@ -42,7 +41,7 @@ class Lazy:
 def turn(state: State, now: datetime) -> Moved:
     """The state after every decision that is due at `now`, and what is to be done about it."""
     effects: list[Effect] = []
-    given, state = state, replace(state, leases=Draft(state.leases))
+    given, state = state, state.draft()
     changed = False
 
     def apply(events: Iterable[_Decided]) -> set[str]:
@@ -64,7 +63,7 @@ def turn(state: State, now: datetime) -> Moved:
         seen.moved(state, apply(_grants(state, seen, rooms, used, now)))
     seen.moved(state, apply(_told_in_time(state, seen, now)))
     apply(asking(state, seen, rooms, used, now))
-    return replace(state, leases=dict(state.leases)) if changed else given, tuple(effects)
+    return state.settled(given) if changed else given, tuple(effects)
 
 
 # ---- what is over ---------------------------------------------------------------------------
@@ -120,12 +119,11 @@ def _make_way(state: State, seen: Survey, rooms: Rooms, now: datetime) -> list[_
 
 
 def _lifted(state: State, seen: Survey, rooms: Rooms) -> Iterator[_Decided]:
-    rules = state.house.rules
+    max_hold, server = state.house.rules.max_hold, Kind.SERVER
     for lease in seen.live:
         if lease.until is None or lease.granted_at is None:
             continue
-        server = lease.request.kind is Kind.SERVER
-        longest = lease.granted_at + rules.max_hold if server else None
+        longest = lease.granted_at + max_hold if lease.request.kind is server else None
         if lease.until == longest:
             continue
         may = rooms.admit(lease, instead_of=lease)

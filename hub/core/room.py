@@ -51,6 +51,7 @@ class Room:
 
     def __post_init__(self) -> None:
         self.groups = frozenset(x.reservation.group for x in self.places)
+        self._fitting: dict[Hashable, list[_Place]] = {}
 
     @property
     def spare(self) -> int:
@@ -66,20 +67,19 @@ class Room:
     def place_for(self, lease: Lease) -> _Place | None:
         """Where a member of a reserving group belongs; None for an outsider, or when it is full."""
         request = lease.request
-        if not lease.reservation and request.group not in self.groups and (
-            self.groups.isdisjoint(request.member_of)
-        ):
-            return None
-        asked = lease.request
-        for fits in (
-            lambda x: x.reservation.id == lease.reservation,
-            lambda x: x.reservation.group == asked.group,
-            lambda x: x.reservation.group in asked.member_of,
-        ):
-            found = next((x for x in self.places if x.left and fits(x)), None)
-            if found is not None:
-                return found
-        return None
+        mine = (lease.reservation, request.group, request.member_of)
+        fitting = self._fitting.get(mine)
+        if fitting is None:
+            fitting = self._fitting[mine] = self._fits(*mine)
+        return next((x for x in fitting if x.left), None) if fitting else None
+
+    def _fits(self, id: str, group: str, member_of: tuple[str, ...]) -> list[_Place]:
+        """The places for such a member, the best first."""
+        return [
+            *(x for x in self.places if x.reservation.id == id),
+            *(x for x in self.places if x.reservation.group == group),
+            *(x for x in self.places if x.reservation.group in member_of),
+        ]
 
     def enter(self, lease: Lease) -> None:
         """Count a holder."""
@@ -109,6 +109,9 @@ class Rooms:
         self._now = now
         self._house = state.house
         self._rooms: dict[str, list[Room]] = {}
+        self._groups: dict[str, frozenset[str]] = {}
+        # what was found for some like these, as long as nobody has come or gone
+        self._admitted: dict[Hashable, Admitted | None] = {}
         self._held: dict[str, list[Lease]] = {}
         profiles = {x.profile for x in state.house.reservations.values()}
         if not profiles:
@@ -121,10 +124,12 @@ class Rooms:
             if k.profile in profiles and s.present and not s.blocked and not (out and k in out)
         )
         for profile in profiles:
-            total = totals[profile]
-            self._rooms[profile] = list(self._build(profile, total, seen.held.get(profile, [])))
+            rooms = list(self._build(profile, totals[profile]))
+            self._rooms[profile] = rooms
+            self._groups[profile] = frozenset().union(*(x.groups for x in rooms))
+            self._fill(rooms, seen.held.get(profile, []))
 
-    def _build(self, profile: str, total: int, held: list[Lease]) -> Iterator[Room]:
+    def _build(self, profile: str, total: int) -> Iterator[Room]:
         rules, now = self._house.rules, self._now
         horizon = now + max(rules.max_hold, _HORIZON) + rules.margin
         found = sorted(
@@ -136,30 +141,84 @@ class Rooms:
             places = [_Place(r, w) for w, r in found if w.begins <= at < w.ends]
             active = at <= now
             closes = now if active else at - rules.margin
-            room = Room(at, closes, active, total, places, grace=rules.grace)
+            yield Room(at, closes, active, total, places, grace=rules.grace)
+
+    def _fill(self, rooms: list[Room], held: list[Lease]) -> None:
+        """With those that hold, in their order."""
+        if not rooms:
+            return
+        groups = self._groups[held[0].request.profile] if held else frozenset[str]()
+        # `member`, written out: this goes over all that are held, at each turn
+        members = {
+            x.request.id for x in held
+            if x.reservation or x.request.group in groups
+            or not groups.isdisjoint(x.request.member_of)
+        }
+        for room in rooms:
+            now, closes, outsiders = room.now, room.closes, room.outsiders
             for lease in held:
                 # a notice may be taken back; only the latest end is certain
-                if active or lease.until is None or lease.until > closes:
-                    room.enter(lease)
-            yield room
+                if now or lease.until is None or lease.until > closes:
+                    if lease.request.id in members:
+                        room.enter(lease)
+                    else:
+                        outsiders[lease.request.id] = lease
+
+    def member(self, lease: Lease) -> Hashable:
+        """Who is in the same may have the same seats, now and later; None: an outsider."""
+        request = lease.request
+        groups = self._groups.get(request.profile)
+        if groups is None or (
+            not lease.reservation and request.group not in groups
+            and groups.isdisjoint(request.member_of)
+        ):
+            return None
+        return (lease.reservation, request.group, request.member_of)
 
     def has(self, profile: str, *, on: bool = False) -> bool:
         """Whether anything of this size is reserved in the next hours, or just now (`on`)."""
         return any(x.now or not on for x in self._rooms.get(profile, ()))
+
+    def open_until(self, profile: str) -> datetime | None:
+        """Until when at least anybody may be given any slice of this size; None: for ever.
+
+        The present, where somebody may not.
+        """
+        rooms = self._rooms.get(profile)
+        if not rooms:
+            return None
+        first = min(self._now if x.now else x.closes for x in rooms)
+        return first if first - self._now >= self._house.rules.shortest else self._now
+
+    def counts(self, profile: str) -> list[tuple[int, ...]]:
+        """What decides who is admitted, but for who it is: how many are where."""
+        return [
+            (len(x.outsiders), *[place.taken for place in x.places])
+            for x in self._rooms.get(profile, ())
+        ]
 
     def admit(self, lease: Lease, *, instead_of: Lease | None = None) -> Admitted | None:
         """(latest end or None, reservation id or "", end of its hours) for a new holder.
 
         None where there is no room. `instead_of`: in the place of this holder, who gives back.
         """
-        rooms = self._rooms.get(lease.request.profile, ())
-        left = [x for x in rooms if instead_of is not None and x.leave(instead_of)]
-        try:
-            return self._admit(lease, rooms)
-        finally:
-            for room in left:
-                assert instead_of is not None
-                room.enter(instead_of)
+        profile = lease.request.profile
+        rooms = self._rooms.get(profile)
+        if not rooms or instead_of is None:
+            return self._admit(lease, rooms or ())
+        alike = (profile, self.member(lease), self.place(instead_of))
+        if alike in self._admitted:
+            return self._admitted[alike]
+        before = self.counts(profile)
+        left = [x for x in rooms if x.leave(instead_of)]
+        found = self._admit(lease, rooms)
+        for room in left:
+            room.enter(instead_of)
+        if self.counts(profile) == before:
+            self._admitted[alike] = found
+        else:
+            self._admitted.clear()  # it has another seat now
+        return found
 
     def could(self, lease: Lease) -> bool:
         """Whether it may have a slice now, or in the place of anybody who gives back."""
@@ -167,6 +226,10 @@ class Rooms:
             return True
         alike = {self.kind_of(x): x for x in self._held.get(lease.request.profile, ())}
         return any(self.admit(lease, instead_of=x) is not None for x in alike.values())
+
+    def place(self, holder: Lease) -> Hashable:
+        """Two holders of one size in the same place are alike in all that is asked here."""
+        return self.kind_of(holder), self.member(holder)
 
     def kind_of(self, holder: Lease) -> Hashable:
         """Two holders of one size with the same kind leave the same behind.
@@ -199,6 +262,7 @@ class Rooms:
 
     def gone(self, lease: Lease) -> None:
         """A holder gives back."""
+        self._admitted.clear()
         for room in self._rooms.get(lease.request.profile, ()):
             room.leave(lease)
 
@@ -211,12 +275,14 @@ class Rooms:
 
     def taken(self, lease: Lease, until: datetime | None) -> None:
         """A slice was given to a request, until then."""
+        self._admitted.clear()
         for room in self._rooms.get(lease.request.profile, ()):
             if room.now or until is None or until > room.closes:
                 room.enter(lease)
 
     def shortened(self, lease: Lease, until: datetime) -> None:
         """A holder's end came earlier."""
+        self._admitted.clear()
         for room in self._rooms.get(lease.request.profile, ()):
             if not room.now and until <= room.closes:
                 room.leave(lease)

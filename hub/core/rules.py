@@ -53,7 +53,7 @@ class Group:
     ends: date | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What one person used in one group's name, in slice-hours; of leases that have ended.
 

@@ -8,11 +8,12 @@ of PriorityCalcPeriod; the advance charge is Kueue's, which added it after peopl
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 
-from hub.core.nouns import Lease, Stage, State
+from hub.core.nouns import Books, Lease, Stage, State
 from hub.core.rules import Group, House, Rules, Usage
 from hub.core.timetable import week_of
 
@@ -77,41 +78,87 @@ def book(house: House, lease: Lease) -> House:
     if old is not None:
         used += faded(old.decayed, old.at, now, rules.half_life)
         this_week += old.week if old.week_of == begins else 0.0
-    return replace(house, usage={**house.usage, who: Usage(used, now, this_week, begins)})
+    found = Usage(used, now, this_week, begins)
+    if isinstance(house.usage, Books):
+        house.usage.put(who, found)
+        return house
+    return replace(house, usage={**house.usage, who: found})
 
 
-@dataclass
+@dataclass(frozen=True)
+class _Week:
+    """What counts for the week's quotas. See `Standing`."""
+
+    users: dict[Who, float] = field(default_factory=lambda: defaultdict(float))
+    groups: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    ahead: dict[Who, float] = field(default_factory=lambda: defaultdict(float))
+    group_ahead: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+
 class Standing:
     """What everybody has used by now. `charge` adds to it while slices are given away.
 
     `users`, `week`: by (group, user); `groups`, `group_week`: by group. Slice-hours. `ahead`,
-    `group_ahead`: what is promised from now on and will count for the week's quota.
+    `group_ahead`: what is promised from now on and will count for the week's quota. `changes`: who
+    was charged since, and what stood there before.
     """
 
-    house: House
-    users: dict[Who, float] = field(default_factory=lambda: defaultdict(float))
-    groups: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    week: dict[Who, float] = field(default_factory=lambda: defaultdict(float))
-    group_week: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    ahead: dict[Who, float] = field(default_factory=lambda: defaultdict(float))
-    group_ahead: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    def __init__(
+        self, house: House, users: dict[Who, float], groups: dict[str, float],
+        count: Callable[[], _Week],
+    ) -> None:
+        self.house = house
+        self.users, self.groups = users, groups
+        self.changes: list[tuple[Who, float]] = []
+        self._count = count
+        self._promises: list[tuple[Who, float]] = []
 
     def give(self, group: str, user: str, rate: float, promised: timedelta) -> None:
         """Count a slice that is given now: its entry in advance, and its promise to the quota."""
         self.charge(group, user, rate * (self.house.rules.entry / _HOUR))
-        self.promise(group, user, rate * (promised / _HOUR))
+        self._promises.append(((group, user), rate * (promised / _HOUR)))
 
-    def promise(self, group: str, user: str, hours: float) -> None:
-        """Count what is promised from now on."""
-        self.ahead[group, user] += hours
-        self.group_ahead[group] += hours
-
-    def charge(self, group: str, user: str, hours: float, in_week: float = 0.0) -> None:
+    def charge(self, group: str, user: str, hours: float) -> None:
         """Add to somebody's use."""
-        self.users[group, user] += hours
-        self.groups[group] += hours
-        self.week[group, user] += in_week
-        self.group_week[group] += in_week
+        who = (group, user)
+        before = self.users.get(who, 0.0)
+        self.changes.append((who, before))
+        self.users[who] = before + hours
+        self.groups[group] = self.groups.get(group, 0.0) + hours
+
+    @cached_property
+    def _counted(self) -> _Week:
+        # counted when it is first asked for: where nobody has a quota, nobody asks
+        return self._count()
+
+    @property
+    def _week(self) -> _Week:
+        found = self._counted
+        for who, hours in self._promises:
+            found.ahead[who] += hours
+            found.group_ahead[who[0]] += hours
+        self._promises.clear()
+        return found
+
+    @property
+    def week(self) -> Mapping[Who, float]:
+        """By person: what counts for this week's quota."""
+        return self._week.users
+
+    @property
+    def group_week(self) -> Mapping[str, float]:
+        """By group: what counts for this week's quota."""
+        return self._week.groups
+
+    @property
+    def ahead(self) -> Mapping[Who, float]:
+        """By person: what is promised from now on in this week."""
+        return self._week.ahead
+
+    @property
+    def group_ahead(self) -> Mapping[str, float]:
+        """By group: what is promised from now on in this week."""
+        return self._week.group_ahead
 
     def of_group(self, name: str) -> float:
         """A group's use for its weight; the lower, the sooner its members are served."""
@@ -136,34 +183,52 @@ class Standing:
 
 def standing(state: State, now: datetime) -> Standing:
     """Everybody's use at `now`: the books, and what is held now, at least `entry` of each."""
-    house, rules = state.house, state.house.rules
-    found, half = Standing(house), rules.half_life
-    users, groups, weeks, group_weeks = found.users, found.groups, found.week, found.group_week
-    begins, ends = week(now, rules)
+    house, usage, rules = state.house, state.house.usage, state.house.rules
+    half, running, granted = rules.half_life, Stage.RUNNING, Stage.GRANTED
+    held = [
+        (x, x.granted_at) for x in state.leases.values()
+        if x.granted_at is not None and (x.stage is running or x.stage is granted)
+    ]
     # `faded` and `span` written out: this goes over everybody, every two seconds
-    for who, old in house.usage.items():
-        hours = old.decayed * 0.5 ** ((now - old.at) / half) if old.at < now else old.decayed
-        users[who] += hours
-        groups[who[0]] += hours
+    users = {
+        who: x.decayed * 0.5 ** ((now - x.at) / half) if x.at < now else x.decayed
+        for who, x in usage.items()
+    }
+    groups: dict[str, float] = defaultdict(float)
+    for (group, _), hours in users.items():
+        groups[group] += hours
+    tau, entry, expm1 = half / _HOUR / math.log(2), rules.entry / _HOUR, math.expm1
+    for lease, since in held:
+        age, request = (now - since) / _HOUR, lease.request
+        past = tau * -expm1(-age / tau) if age > 0 else 0.0
+        hours = lease.rate * (past if age > entry else past + (entry - max(age, 0.0)))
+        group = lease.charged or (charged_to(house, lease) if lease.reservation else request.group)
+        who = (group, request.user)
+        users[who] = users.get(who, 0.0) + hours
+        groups[group] += hours
+    return Standing(house, users, groups, lambda: _week_of(house, usage, held, now))
+
+
+def _week_of(
+    house: House, usage: Mapping[Who, Usage], held: Iterable[tuple[Lease, datetime]],
+    now: datetime,
+) -> _Week:
+    found = _Week()
+    begins, ends = week(now, house.rules)
+    so_far = (now - begins) / _HOUR
+    for who, old in usage.items():
         if old.week and old.week_of == begins:
-            weeks[who] += old.week
-            group_weeks[who[0]] += old.week
-    tau, entry = half / _HOUR / math.log(2), rules.entry / _HOUR
-    so_far, waits = (now - begins) / _HOUR, Stage.WAITING
-    for lease in state.leases.values():
-        if lease.stage is not waits and lease.granted_at is not None and lease.live:
-            age = (now - lease.granted_at) / _HOUR
-            past = tau * -math.expm1(-age / tau) if age > 0 else 0.0
-            hours = lease.rate * (past + (0.0 if age > entry else entry - max(age, 0.0)))
-            who = (charged_to(house, lease), lease.request.user)
-            users[who] += hours
-            groups[who[0]] += hours
-            this_week = lease.rate * max(0.0, min(age, so_far))
-            weeks[who] += this_week
-            group_weeks[who[0]] += this_week
-            if lease.promised is not None and lease.promised > now:
-                rest = (min(lease.promised, ends) - now) / _HOUR
-                found.promise(*who, lease.rate * rest)
+            found.users[who] += old.week
+            found.groups[who[0]] += old.week
+    for lease, since in held:
+        age, who = (now - since) / _HOUR, (charged_to(house, lease), lease.request.user)
+        this_week = lease.rate * max(0.0, min(age, so_far))
+        found.users[who] += this_week
+        found.groups[who[0]] += this_week
+        if lease.promised is not None and lease.promised > now:
+            rest = lease.rate * ((min(lease.promised, ends) - now) / _HOUR)
+            found.ahead[who] += rest
+            found.group_ahead[who[0]] += rest
     return found
 
 

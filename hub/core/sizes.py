@@ -78,10 +78,12 @@ def best_first(state: State, profiles: Container[str]) -> dict[str, list[Slice]]
     if not free:
         return free
     taken = Counter({(s.key.node, s.key.gpu): 0 for here in free.values() for s in here})
+    gpus = {gpu for _, gpu in taken}
     for key in held:
-        if (key.node, key.gpu) in taken:
+        node, gpu, _, _ = key
+        if gpu in gpus and (node, gpu) in taken:
             found = state.slices.get(key)
-            taken[key.node, key.gpu] += found.memory if found else 0
+            taken[node, gpu] += found.memory if found else 0
     for here in free.values():
         here.sort(key=lambda s: (-taken[s.key.node, s.key.gpu], s.key), reverse=True)
     return free

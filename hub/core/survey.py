@@ -1,7 +1,8 @@
 """One pass over all leases, sorted by what a turn asks of them."""
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
+from itertools import chain
 
 from hub.core.mig import SliceKey
 from hub.core.nouns import Lease, Stage, State
@@ -10,7 +11,7 @@ from hub.core.nouns import Lease, Stage, State
 class Survey:
     """Who waits, who holds, and what comes free, by profile.
 
-    `waiting`: oldest first. `held`: those that may be at work on a slice. `coming`: slices whose
+    `waiting`: in no order. `held`: those that may be at work on a slice. `coming`: slices whose
     holder has gone; `out`: those that are quarantined.
     """
 
@@ -19,40 +20,44 @@ class Survey:
         self.held: dict[str, list[Lease]] = {}
         self.coming: Counter[str] = Counter()
         self.out: set[SliceKey] = set()
-        self._sort(state.leases.values())
+        leases = state.leases.values()
+        # twice over all is less than a choice for each: in a long line most of them wait
+        self._sort([x for x in leases if x.slice is None], [x for x in leases if x.slice])
 
     @property
-    def live(self) -> list[Lease]:
+    def live(self) -> Iterable[Lease]:
         """All of `held`, in no order."""
-        return [x for here in self.held.values() for x in here]
+        return chain(*self.held.values())
 
     def moved(self, state: State, ids: Collection[str]) -> None:
         """Some leases have moved: sort these anew."""
         if not ids:
             return
-        self.waiting, self.held = _without(self.waiting, ids), _without(self.held, ids)
-        self._sort(state.leases[x] for x in ids if x in state.leases)
+        found = [state.leases[x] for x in ids if x in state.leases]
+        sizes = {x.request.profile for x in found} | {x.slice.profile for x in found if x.slice}
+        for lines in (self.waiting, self.held):
+            for size in sizes & lines.keys():
+                left = [x for x in lines[size] if x.request.id not in ids]
+                if left:
+                    lines[size] = left
+                else:
+                    del lines[size]
+        self._sort([x for x in found if x.slice is None], [x for x in found if x.slice])
 
-    def _sort(self, leases: Iterable[Lease]) -> None:
+    def _sort(self, without: Iterable[Lease], with_slice: Iterable[Lease]) -> None:
         waiting, running, granted = Stage.WAITING, Stage.RUNNING, Stage.GRANTED
-        came: dict[str, list[Lease]] = {}
-        for lease in leases:
-            stage = lease.stage
-            if stage is waiting:
-                came.setdefault(lease.request.profile, []).append(lease)
-            elif lease.slice is None:
-                continue
-            elif stage is running or stage is granted:
-                self.held.setdefault(lease.slice.profile, []).append(lease)
-            elif stage is Stage.DRAINING:
-                self.coming[lease.slice.profile] += 1
-            elif stage is Stage.QUARANTINED:
-                self.out.add(lease.slice)
+        came: dict[str, list[Lease]] = defaultdict(list)
+        for lease in without:
+            if lease.stage is waiting:
+                came[lease.request.profile].append(lease)
         for profile, line in came.items():
-            here = self.waiting[profile] = self.waiting.get(profile, []) + line
-            here.sort(key=lambda x: (x.request.asked_at, x.request.id))
-
-
-def _without(lines: Mapping[str, list[Lease]], ids: Collection[str]) -> dict[str, list[Lease]]:
-    left = {k: [x for x in line if x.request.id not in ids] for k, line in lines.items()}
-    return {k: line for k, line in left.items() if line}
+            self.waiting[profile] = self.waiting.get(profile, []) + line
+        for lease in with_slice:
+            stage, key = lease.stage, lease.slice
+            assert key is not None
+            if stage is running or stage is granted:
+                self.held.setdefault(key.profile, []).append(lease)
+            elif stage is Stage.DRAINING:
+                self.coming[key.profile] += 1
+            elif stage is Stage.QUARANTINED:
+                self.out.add(key)

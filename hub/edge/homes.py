@@ -25,6 +25,7 @@ UID = GID = 1000  # the student in every image
 _UNFINISHED = ".new-"
 # the last is the operator's
 _NOT_SHIPPED = frozenset({"__pycache__", ".ipynb_checkpoints", ".git", "schedules.toml"})
+_COURSE = "course.toml"  # a folder with one is a course: it comes as a release
 _SHIPPED = Path(__file__).resolve().parents[2] / "notebooks"
 _OWN = 0o700
 _TRAVERSE = 0o711  # homes can be reached, their names cannot be listed
@@ -110,7 +111,7 @@ def _copy(source: Path, target: Path) -> None:
     target.mkdir()
     for each in sorted(source.iterdir()):
         copy = target / each.name
-        if each.name in _NOT_SHIPPED:
+        if each.name in _NOT_SHIPPED or (each / _COURSE).is_file():
             continue
         if each.is_symlink():
             copy.symlink_to(each.readlink())

@@ -99,3 +99,15 @@ def _sockets(pid: int) -> Iterator[str]:
             yield os.readlink(f"{folder}/{name}")
         except OSError:
             continue
+
+
+def git_backend() -> Path | None:
+    """The program by which git is reached over HTTP; None where git is not there, or without it."""
+    try:
+        said = subprocess.run(
+            ["git", "--exec-path"], capture_output=True, text=True, timeout=10, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = Path(said.strip()) / "git-http-backend"
+    return found if said.strip() and found.exists() else None

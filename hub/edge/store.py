@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
+from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -28,6 +29,8 @@ from hub.edge.runreads import Reads
 from hub.edge.schema import Schema
 from hub.edge.states import Kept
 from hub.edge.writing import Batch, Turns
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -178,6 +181,21 @@ class Store(Reads):
         """Forget what became of schedules' slots before `oldest`."""
         with self._writing(alone=True) as batch:
             batch.put(batch.state, lambda c: planned.prune(c, oldest))
+
+    # ---- tables beside the state ---------------------------------------------------------------
+
+    @contextmanager
+    def beside(self) -> Iterator[sa.Connection]:
+        """A snapshot of tables that are not of the state; only `courserows` asks."""
+        with self._database.begin() as c:
+            yield c
+
+    def change_beside(self, work: Callable[[sa.Connection], T]) -> T:
+        """One write transaction on them, all or nothing; what `work` returns."""
+        found: list[T] = []
+        with self._writing(alone=False) as batch:
+            batch.put(batch.state, lambda c: found.append(work(c)))
+        return found[0]
 
     # ---- the roster ----------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _COMMAND = ["jupyterhub-singleuser"]
 _PORT = 8888
+_COURSES = 20  # seconds for what is new in somebody's courses
 _KNOCK = 0.25  # seconds between two knocks at the server's door
 _LOOK_EVERY = 4  # knocks between two looks whether the container still runs
 _LONGEST_ANSWER = 64 << 10  # bytes; Jupyter answers with its version
@@ -39,6 +40,7 @@ class Booting:
             Unknown: Docker gave no usable answer.
         """
         spawner = self._spawner
+        await self._courses()
         spawner.say_stage(50, words.say(spawner.language, "Your container is being made."))
         options = await self._options()
         self._reset(options)
@@ -53,6 +55,21 @@ class Booting:
         await spawner.line.started()
         spawner.say_stage(90, words.say(spawner.language, "Jupyter answers."))
         return address
+
+    async def _courses(self) -> None:
+        """Hand out what is new, while nobody has it open. No start fails because of a course."""
+        spawner = self._spawner
+        spawner.say_stage(47, words.say(spawner.language, "Your courses are brought up to date."))
+        # in threads of its own: what is still under way must not hold up a stop
+        given = asyncio.get_running_loop().run_in_executor(
+            spawner.course_threads, spawner.handouts().all_for, spawner.user.name
+        )
+        done, _ = await asyncio.wait([given], timeout=_COURSES)
+        if not done:
+            spawner.log.warning(
+                "the courses of %s take more than %d seconds: the server starts without",
+                spawner.user.name, _COURSES,
+            )
 
     def explain(self, error: Exception) -> Refusal:
         """Why the start failed, for the person; the error itself is for the operator."""

@@ -1,5 +1,8 @@
 """What stands before every route: a limit on what may be sent, and headers on what is answered."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,11 +27,15 @@ class Guard:
     Args:
         app: what comes after it.
         notebook_mib: largest notebook that can be sent, MiB.
+        larger: how an address begins below which more can be sent → MiB.
     """
 
-    def __init__(self, app: ASGIApp, notebook_mib: int) -> None:
+    def __init__(
+        self, app: ASGIApp, notebook_mib: int, larger: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
         self._app = app
-        self._most = (notebook_mib << 20) + _PARAMETERS
+        self._most = _bytes(notebook_mib)
+        self._larger = {k: _bytes(x) for k, x in larger.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -39,21 +46,27 @@ class Guard:
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
         """`receive`, which refuses at the first byte over the limit: no more is ever held."""
+        path = scope["path"]
+        most = next((x for k, x in self._larger.items() if path.startswith(k)), self._most)
         said = Headers(scope=scope).get("content-length", "0")
         announced = int(said) if said.isdecimal() else 0
         got = 0
 
         async def limited() -> Message:
             nonlocal got
-            if announced > self._most:
-                raise too_large(self._most)
+            if announced > most:
+                raise too_large(most)
             message = await receive()
             got += len(message.get("body", b""))
-            if got > self._most:
-                raise too_large(self._most)
+            if got > most:
+                raise too_large(most)
             return message
 
         return limited
+
+
+def _bytes(mib: int) -> int:
+    return (mib << 20) + _PARAMETERS
 
 
 def too_large(most: int) -> HTTPException:

@@ -72,6 +72,16 @@ class Login:
             )
         return await self._checked(model, scopes)
 
+    async def by_token(self, token: str) -> Caller | None:
+        """Whose token this is, for what comes without a header of ours: git; None where nobody's.
+
+        Raises:
+            NotAllowed: 403: somebody without access.
+            Unavailable: the hub does not answer.
+        """
+        model = await self._known(token, "")
+        return None if model is None else await self._checked(model, frozenset())
+
     async def visitor(self, request: Request) -> Caller:
         """The caller of a page.
 
@@ -106,10 +116,12 @@ class Login:
         return await self._ask(cookie, request)
 
     async def _ask(self, token: str, request: Request) -> Mapping[str, Any] | None:
+        # part of the cache's key: a logout at the hub clears it, and with it the cached answer
+        return await self._known(token, request.cookies.get("jupyterhub-session-id", ""))
+
+    async def _known(self, token: str, session: str) -> Mapping[str, Any] | None:
         if len(token) > _LONGEST_TOKEN or not token.isascii() or not token.isprintable():
             return None
-        # part of the cache's key: a logout at the hub clears it, and with it the cached answer
-        session = request.cookies.get("jupyterhub-session-id", "")
         try:
             model: Mapping[str, Any] | None = await self.auth.user_for_token(
                 token, session_id=session, sync=False

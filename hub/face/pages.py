@@ -19,8 +19,8 @@ from hub.face.spoken import SPOKEN
 
 HERE = Path(__file__).parent
 router = APIRouter(include_in_schema=False)
-PAGES = frozenset({"", "docs", "oauth_callback", "report"})  # below the prefix
-FOLDERS = ("runs/", "sweeps/")  # pages, too; all else answers JSON
+PAGES = frozenset({"", "docs", "oauth_callback", "report", "courses"})  # below the prefix
+FOLDERS = ("runs/", "sweeps/", "courses/")  # pages, too; all else answers JSON
 LANGUAGE_COOKIE = "madang-language"  # what the board's switch has chosen
 
 

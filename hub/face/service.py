@@ -6,6 +6,7 @@ REST and pages for people, with the hub's login; and the tick that moves everyth
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -21,18 +22,28 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from hub import config, metrics
+from hub.attending import Attending
 from hub.batch import Batch
 from hub.broker import Broker, open_broker
+from hub.collecting import Collecting
+from hub.courselooks import CourseLooks
+from hub.courseschedules import CourseSchedules
 from hub.desk import Desk
+from hub.drafts import Drafts
 from hub.errors import Refusal, Unavailable, Unknown
 from hub.face import (
     api,
+    api_collections,
+    api_courses,
     api_desk,
+    api_drafts,
+    api_git,
     api_line,
     api_report,
     api_runs,
     api_schedules,
     bodies,
+    coursepages,
     health,
     pages,
     reported,
@@ -40,6 +51,7 @@ from hub.face import (
     words,
 )
 from hub.face.api import Parts
+from hub.face.api_courses import Courses
 from hub.face.facts import facts_of
 from hub.face.guard import Guard
 from hub.face.lifeline import end_with_parent, listen
@@ -51,13 +63,17 @@ from hub.face.stream import Printed, Streams
 from hub.face.ticker import Ticker
 from hub.face.views import ErrorOut, ErrorText
 from hub.gauges import Facts, StateCollector
+from hub.handout import Handouts
 from hub.mornings import Mornings
 from hub.notifying import Notifier
 from hub.occurring import Occurring
+from hub.publishing import Publishing
+from hub.recovering import Recovering
 from hub.reports import Reports
 from hub.resuming import resume
 from hub.schedulefile import ScheduleFile
 from hub.schedules import Schedules
+from hub.watching import Watching
 
 log = logging.getLogger("madang.service")
 
@@ -97,27 +113,49 @@ def create_app(broker: Broker, batch: Batch, login: Login, prefix: str) -> FastA
     batch.mover.tell = app.state.notifier.ended
     occurring = Occurring(schedules)
     occurring.tell = app.state.notifier.unrun
+    _add_courses(app, schedules)
     app.state.ticker = Ticker(
         broker, batch, broker.settings.tick, partial(resume, broker), {
             "schedules-file": ScheduleFile(schedules, broker.settings.schedules_file).tick,
-            "schedules": occurring.tick,
+            "schedules": occurring.tick, "handouts": app.state.attending.tick,
         },
     )
+    batch.mover.wake = app.state.ticker.wake
+    app.state.watching = Watching(broker.edges.engine, app.state.ticker.wake)
     app.state.health_thread = CapacityLimiter(2)
     app.state.parsing = CapacityLimiter(bodies.AT_ONCE)
     app.state.registry = _Registry(StateCollector(lambda: _facts(broker, batch)))
     for router in (
         api.router, api_runs.router, api_schedules.router, api_line.router, api_desk.router,
-        api_report.router, health.router, reportpages.router, pages.router,
+        api_report.router, api_courses.router, api_drafts.router, api_collections.router,
+        api_git.router, health.router, reportpages.router, coursepages.router, pages.router,
     ):
         app.include_router(router, prefix=prefix.rstrip("/"))
     for path, files in pages.assets().items():
         app.mount(f"{prefix}{path}", files)
     # a snapshot comes in base64, which is a third more
     sent = broker.settings.notebook_mib + -(-4 * broker.settings.snapshot_mib // 3)
-    app.add_middleware(Guard, notebook_mib=sent)
+    # git itself says what is too much for a course, and it says it better
+    app.add_middleware(
+        Guard, notebook_mib=sent, larger={f"{prefix}git/": 2 * broker.settings.course_mib + 64}
+    )
     _handlers(app)
     return app
+
+
+def _add_courses(app: FastAPI, schedules: Schedules) -> None:
+    """What the routes and the tick need for courses; after the parts and the reports."""
+    state, batch = app.state, app.state.parts.batch
+    state.publishing = Publishing(batch.broker, CourseSchedules(schedules))
+    state.recovering = Recovering(state.publishing, batch.settings.tick)
+    state.collecting = Collecting(state.publishing)
+    state.git_turns = Counter[str]()
+    handouts = Handouts(state.publishing)
+    state.courses = Courses(
+        state.publishing, handouts, CourseLooks(handouts),
+        Drafts(state.publishing, batch, state.reports), state.reports,
+    )
+    state.attending = Attending(handouts)
 
 
 def _facts(broker: Broker, batch: Batch) -> Facts:
@@ -138,15 +176,23 @@ def _streams(broker: Broker, batch: Batch) -> Streams:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.ticker.start()
+    app.state.watching.start()
     app.state.mornings.start()
     app.state.notifier.start()
+    app.state.collecting.start()
+    app.state.recovering.start()
     try:
         yield
     finally:
+        app.state.watching.stop()
         app.state.ticker.stop()
         app.state.mornings.stop()
         app.state.notifier.stop()
+        app.state.collecting.stop()
+        app.state.recovering.stop()
         app.state.reports.close()
+        app.state.attending.close()
+        app.state.courses.handouts.close()
         app.state.parts.batch.close()
         app.state.parts.broker.close()
 

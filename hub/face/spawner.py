@@ -11,8 +11,9 @@ JupyterHub calls a second after a person's cancel and never when the hub stops.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from markupsafe import escape
@@ -32,7 +33,10 @@ from hub.face.calls import Threads
 from hub.face.container import ContainerSpawner
 from hub.face.line import Line, groups_of
 from hub.face.refused import Refused, refused
+from hub.handout import Handouts
+from hub.publishing import Publishing
 
+_COURSE_THREADS = 4
 _CHANGE = 0.25  # seconds between two looks whether there is something to tell
 _LOOK_BACK = 15  # seconds for the last words of a failed start
 
@@ -42,6 +46,8 @@ class SliceSpawner(ContainerSpawner):
 
     broker: Broker
     gate: asyncio.Semaphore
+    handouts: Callable[[], Handouts]
+    course_threads: ThreadPoolExecutor
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -307,6 +313,8 @@ def bound(settings: Settings, broker: Broker) -> type[SliceSpawner]:
         "broker": broker,
         "threads": Threads(settings.docker),
         "gate": asyncio.Semaphore(settings.start_parallel),
+        "handouts": staticmethod(cache(lambda: Handouts(Publishing(broker)))),
+        "course_threads": ThreadPoolExecutor(_COURSE_THREADS, "courses"),
     })
 
 

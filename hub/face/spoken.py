@@ -67,10 +67,16 @@ _DESK = (
     "ask.", "Back to the default", "Usage", "Nothing was used in this time.", "Idle", "Leases",
     "Mean wait", "95 % waited at most", "the others", "not known", "By", "Last",
 )
+_COURSES = (
+    "Nothing is new.", "One moment …", "Failed in cell {cell}",
+    "Every notebook ran from top to bottom.", "Not every notebook ran to its end.",
+    "{done} of {total} notebooks have run",
+)
 _CONNECTION = (
     "Live", "Live, {s} s behind", "The connection is lost; trying again …",
     "Madang does not answer. Try again.",
 )
 SPOKEN = (
-    *_STATES, *_WHYS, *_TIMES, *_CARDS, *_MINE, *_LINE, *_CALENDAR, *_DESK, *_CONNECTION,
+    *_STATES, *_WHYS, *_TIMES, *_CARDS, *_MINE, *_LINE, *_CALENDAR, *_DESK, *_COURSES,
+    *_CONNECTION,
 )

@@ -13,12 +13,15 @@ from hub.errors import Refusal, Unknown
 
 log = logging.getLogger("madang.tick")
 _SAY_AGAIN = 60.0  # seconds after which the same failure is logged anew
+# ticks that somebody wakes: one in so many seconds over time, a few at once; never all of the time
+_APART, _AT_ONCE = 0.2, 3
 
 
 class Ticker:
     """Calls `broker.tick()` and `batch.tick()` every `every` seconds, never two at once.
 
-    Between the two `others`, by their names. At first, and until the hub takes it, also `resume()`.
+    Sooner when somebody wakes it. Between the two `others`, by their names. At first, and until
+    the hub takes it, also `resume()`.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class Ticker:
         self._resumed = False
         self._every = every
         self._stop = threading.Event()
+        self._woken = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="madang-tick", daemon=True)
         self._last: float | None = None
         self._said: dict[str, tuple[str, float]] = {}
@@ -44,7 +48,15 @@ class Ticker:
     def stop(self, timeout: float = 5.0) -> None:
         """No new tick; waits for the one under way, at most `timeout` seconds."""
         self._stop.set()
+        self._woken.set()
         self._thread.join(timeout)
+
+    def wake(self) -> None:
+        """Something has changed: the next tick comes now, or soon after the last ones.
+
+        However often this is called, they take a part of the time only.
+        """
+        self._woken.set()
 
     @property
     def age(self) -> float | None:
@@ -57,10 +69,16 @@ class Ticker:
         return self.age is None or self.age > max(30.0, 10 * self._every)
 
     def _loop(self) -> None:
+        rested = 0.0  # when all those are over for which the ticks so far have to rest
         while not self._stop.is_set():
             begun = time.monotonic()
+            self._woken.clear()
             self._tick()
-            self._stop.wait(max(0.01, self._every - (time.monotonic() - begun)))
+            took = time.monotonic() - begun
+            rested = max(rested, begun) + max(_APART, 2 * took)
+            if self._woken.wait(max(0.01, self._every - took)):
+                early = rested - (_AT_ONCE - 1) * _APART - time.monotonic()
+                self._stop.wait(min(self._every, max(0.0, early)))
 
     def _tick(self) -> None:
         metrics.TICKS.inc()

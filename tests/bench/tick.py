@@ -19,9 +19,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from hub.core import policy
-from hub.core.events import Asked, Ended, Observed
+from hub.core.events import Ended, Observed
 from hub.core.lease import check, step
-from hub.core.nouns import Draft, Kind, Lease, Request, Stage, State
+from hub.core.nouns import Kind, Lease, Request, Stage, State
 from hub.core.replay.jobs import slices_of
 from hub.core.rules import Group, House, Reservation, Rules, Usage, Weekly
 
@@ -91,17 +91,18 @@ class Room:
     def live_a_little(self) -> None:
         """Two seconds: one in three hundred leaves, and as many come."""
         self.now += timedelta(seconds=2)
-        draft = replace(self.state, leases=Draft(self.state.leases))
+        draft = self.state.draft()
         live = [x.id for x in self.state.leases.values() if x.live]
         some = max(1, len(live) // 300)
         for id in self.luck.sample(live, some):
             draft, _ = step(draft, Ended(id, "stopped"), self.now - timedelta(seconds=1))
             del self.containers[id]
-        for _ in range(some):
-            draft, _ = step(draft, Asked(self._request(self.now, self._profile())), self.now)
+        # as `Asked` does, which looks first whether each has asked before
+        came = [Lease(self._request(self.now, self._profile())) for _ in range(some)]
+        after = draft.having(*came).settled(self.state)
         # the store does not load again what has ended
-        leases = {k: x for k, x in draft.leases.items() if x.stage not in _GONE}
-        self.state = replace(self.state, leases=leases, house=draft.house)
+        leases = {k: x for k, x in after.leases.items() if x.stage not in _GONE}
+        self.state = replace(after, leases=leases)
 
     def tick(self) -> None:
         """What is measured."""

@@ -118,8 +118,7 @@ def test_rows_add_up_whoever_is_named(
 
 def test_use_is_the_groups_whose_reservation_it_was() -> None:
     made = Reservation("r", "vision", "1g.5gb", 1, Span(NOW, NOW + HOUR), "UTC")
-    lease = _lease(1, "a", -1, 1, 0)
-    lease = Lease(**{**vars(lease), "reservation": "r"})
+    lease = replace(_lease(1, "a", -1, 1, 0), reservation="r")
     house = House(reservations={"r": made})
     rows = usage_rows([lease], house, NOW - HOUR, NOW, lambda _, user: user)
     assert [(x.group, x.user) for x in rows] == [("vision", "a")]

@@ -5,6 +5,7 @@ import pytest
 
 from hub.edge.store import Store
 from tests.edge.docker_fixtures import yard  # noqa: F401 - a fixture
+from tests.edge.folder_fixtures import at, bo, folder, home  # noqa: F401 - fixtures
 from tests.edge.gpu_rigs import make_nvml, make_rig, nvml_library  # noqa: F401 - fixtures
 from tests.edge.postgres import Postgres
 from tests.edge.street import street, walled  # noqa: F401 - fixtures

@@ -144,6 +144,16 @@ def test_free_space_before_anything_is_there(homes: Homes):
     assert not homes.data.exists()
 
 
+def test_a_course_among_the_shipped_notebooks_is_not_copied(homes: Homes):
+    course = homes.skeleton / "torch-101"
+    course.mkdir()
+    (course / "course.toml").write_text("")
+    (course / "a.ipynb").write_text("{}")
+    home = homes.ensure("bo")
+    assert not (home / "notebooks" / "torch-101").exists()
+    assert (home / "notebooks" / "nightly" / "a.ipynb").exists()
+
+
 def test_without_a_skeleton_a_home_is_empty(tmp_path: Path):
     homes = Homes(Settings(data=tmp_path / "data"), tmp_path / "nothing")
     assert list(homes.ensure("mina").iterdir()) == []

@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from hub.core.lease import Asked, State
-from hub.edge import schema, tables
+from hub.edge import coursetables, schema, tables
 from hub.edge.store import Store
 from hub.errors import BadInput
 from tests.edge.store_facts import move, request
@@ -28,6 +28,7 @@ def test_upgrade_makes_the_schema_and_may_be_repeated(url: str) -> None:
 
 def test_the_migrations_make_exactly_the_tables(store: Store) -> None:
     with store._database.begin() as c:
+        assert coursetables.courses.metadata is tables.metadata
         assert compare_metadata(MigrationContext.configure(c), tables.metadata) == []
 
 

@@ -100,6 +100,9 @@ class PaperEngine:
     def logs(self, lease_id: str, **_: object) -> bytes:
         return self.logged.get(lease_id, b"")
 
+    def ends(self) -> Any:
+        raise Unknown("nobody is told of ends on paper: the tick sees them")
+
     def images(self) -> dict[str, str]:
         return {"madang/notebook:latest": self.digest}
 

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hub import gauges, metrics
+from hub.core.courses import Fate
 from hub.core.lease import Kind, Stage, State, Why
 from hub.core.runs import DONE, RunStage
 from hub.face.caller import Caller
@@ -123,6 +124,7 @@ def test_label_values_are_there_before_their_first_event() -> None:
     assert {str(x) for x in Stage} - {"released", "withdrawn"} == set(gauges.LEASE_STAGES)
     assert {str(x) for x in Kind} == set(metrics.KINDS)
     assert {str(x) for x in Why} == set(metrics.WHYS)
+    assert {str(x) for x in Fate} == set(metrics.FATES)
 
 
 def test_no_series_tells_of_a_person() -> None:

@@ -292,6 +292,20 @@ def test_openapi_has_every_route_and_form(standing: Running) -> None:
         "POST api/schedules/{id}/run", "GET api/report", "GET api/runs/{id}/output",
         "GET api/runs/{id}/export", "GET api/runs/{id}/diff/{other}",
         "PUT api/roster", "GET health", "GET metrics", "GET grafana.json",
+        "GET api/courses", "POST api/courses/drafts", "DELETE api/courses/drafts/{id}",
+        "GET api/courses/drafts/{id}", "GET api/courses/drafts/{id}/check",
+        "POST api/courses/drafts/{id}/check", "GET api/courses/drafts/{id}/diff",
+        "POST api/courses/drafts/{id}/publish", "GET api/courses/{course}",
+        "POST api/courses/{course}/cells", "GET api/courses/{course}/collections",
+        "POST api/courses/{course}/collections", "DELETE api/courses/{course}/collections/{name}",
+        "POST api/courses/{course}/collections/{name}/again",
+        "GET api/courses/{course}/collections/{name}/archive",
+        "POST api/courses/{course}/collections/{name}/feedback", "POST api/courses/{course}/fresh",
+        "DELETE api/courses/{course}/releases/{number}", "GET api/courses/{course}/students",
+        "POST api/courses/{course}/update", "GET api/courses/{course}/updates",
+        "GET api/courses/{course}/updates/{update}",
+        "GET api/courses/{course}/updates/{update}/diff",
+        "POST api/courses/{course}/updates/{update}/undo",
     }
     assert {"Run", "Offer", "SliceOut", "LeaseOut", "LineOut", "ErrorOut"} <= set(
         spec["components"]["schemas"]

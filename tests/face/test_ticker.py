@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,51 @@ def test_resume_is_asked_until_the_hub_takes_it(parts: tuple[Part, Part, Ticker]
     until(lambda: broker.calls > calls + 5, "ticks go on")
     ticker.stop()
     assert broker.calls > broker.resumed
+
+
+# ---- woken ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sleeper(parts: tuple[Part, Part, Ticker]) -> Iterator[tuple[Part, Ticker]]:
+    """A ticker that would not tick again for an hour, after its first tick."""
+    _, batch, _ = parts
+    ticker = Ticker(Part(), batch, 3600, batch.resume)  # type: ignore[arg-type]
+    ticker.start()
+    until(lambda: ticker.age is not None, "the first tick")
+    yield batch, ticker
+    begun = time.monotonic()
+    ticker.stop()
+    assert time.monotonic() - begun < 4, "who sleeps is stopped as well"
+
+
+def test_who_is_woken_ticks_at_once(sleeper: tuple[Part, Ticker]) -> None:
+    batch, ticker = sleeper
+    for count in range(2, 5):
+        ticker.wake()
+        until(lambda count=count: batch.calls == count, "a tick", timeout=5)
+
+
+def test_what_comes_during_a_tick_is_not_lost(sleeper: tuple[Part, Ticker]) -> None:
+    batch, ticker = sleeper
+    batch.slow = 0.3
+    ticker.wake()
+    until(lambda: batch.at_once, "a tick is under way")
+    ticker.wake()
+    until(lambda: batch.calls == 3, "another one comes")
+    batch.slow = 0.0
+    calls = batch.calls
+    time.sleep(0.5)
+    assert batch.calls == calls, "and then none, for an hour"
+
+
+def test_who_is_woken_all_the_time_rests_most_of_it(sleeper: tuple[Part, Ticker]) -> None:
+    batch, ticker = sleeper
+    begun = time.monotonic()
+    while time.monotonic() < begun + 1.5:
+        ticker.wake()
+        time.sleep(0.001)
+    assert batch.calls <= 4 + (time.monotonic() - begun) / 0.2
 
 
 # ---- the address and the parent ---------------------------------------------------------------

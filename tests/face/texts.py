@@ -16,7 +16,7 @@ OPERATORS = (
     "hub/face/accounts.py", "hub/face/setup", "hub/edge", "hub/core/geometry.py",
     "hub/face/replay.py", "hub/replaying.py", "hub/core/replay/jobs.py",
     "hub/core/replay/whatif.py", "hub/face/health.py", "hub/face/lifeline.py",
-    "hub/core/schedulefile.py", "hub/schedulefile.py", "hub/face/secrets_cli.py",
+    "hub/schedulefile.py", "hub/face/secrets_cli.py",
 )
 _REFUSALS = {"Refusal", "BadInput", "NotFound", "NotAllowed", "Unavailable", "Text"}
 _SAID = re.compile(r"""\b_\(\s*(?P<q>["'])(?P<text>(?:(?!(?P=q)).)*)(?P=q)""")

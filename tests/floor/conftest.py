@@ -5,6 +5,7 @@ import pytest
 
 from hub.core.roster import parse
 from hub.desk import Desk
+from tests.floor.classes import Classroom, classroom_at
 from tests.floor.desks import ROSTER, Clock
 from tests.floor.floors import Floor, floor_at
 
@@ -27,3 +28,9 @@ def clock(floor: Floor) -> Clock:
 @pytest.fixture
 def desk(floor: Floor, clock: Clock) -> Desk:
     return Desk(floor.broker, clock)
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Classroom]:
+    with classroom_at(tmp_path) as made:
+        yield made

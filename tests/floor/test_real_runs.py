@@ -9,7 +9,10 @@ import pytest
 
 from hub.core.lease import Kind
 from hub.core.runs import RunStage
+from hub.face.ticker import Ticker
+from hub.watching import Watching
 from tests.edge.docker_fixtures import IMAGE
+from tests.face.running import until
 from tests.floor.houses import SIZE, House, house_at
 
 pytestmark = pytest.mark.docker
@@ -61,3 +64,23 @@ def test_a_module_in_the_home_is_not_imported_in_place_of_pythons(house: House) 
     run = house.submit("print('it ran')")
     house.until(lambda: house.batch.get(run.id).done, "it has ended")
     assert house.batch.get(run.id).stage is RunStage.SUCCEEDED, house.batch.logs(run.id)
+
+
+def test_runs_follow_each_other_without_waiting_for_a_tick(house: House) -> None:
+    ticker = Ticker(house.broker, house.batch, 3600, lambda: True)
+    watching = Watching(house.broker.edges.engine, ticker.wake)
+    house.batch.mover.wake = ticker.wake
+    ticker.start()
+    watching.start()
+    try:
+        until(lambda: ticker.age is not None, "the first tick; the next one comes in an hour")
+        asked = [house.submit("print(1)"), house.submit("print(2)")]
+        until(lambda: all(house.batch.get(x.id).done for x in asked), "both have ended", timeout=90)
+    finally:
+        watching.stop()
+        ticker.stop()
+    first, second = (house.batch.get(x.id) for x in asked)
+    assert (first.stage, second.stage) == (RunStage.SUCCEEDED, RunStage.SUCCEEDED)
+    assert first.ended_at is not None
+    assert second.started_at is not None
+    assert first.ended_at <= second.started_at, "there is one slice"

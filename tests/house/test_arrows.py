@@ -12,8 +12,8 @@ _CORE_LIBRARY = {
     "abc", "ast", "base64", "binascii", "bisect", "collections", "contextlib", "copy", "csv",
     "dataclasses", "datetime", "difflib", "enum", "fnmatch", "fractions", "functools", "hashlib",
     "heapq", "io", "itertools", "json",
-    "math", "operator", "pathlib", "re", "string", "types", "typing", "unicodedata", "urllib",
-    "uuid", "zoneinfo",
+    "math", "operator", "pathlib", "re", "string", "tomllib", "types", "typing", "unicodedata",
+    "urllib", "uuid", "zoneinfo",
 }
 # each edge module touches one thing; the standard library is free there
 _EDGE_LIBRARY = {
@@ -22,13 +22,15 @@ _EDGE_LIBRARY = {
     "writing": {"sqlalchemy"},
     "migrations": {"sqlalchemy", "alembic"}, "gpu": {"pynvml"}, "engine": {"docker", "requests"},
     "hubapi": {"httpx"}, "cron": {"croniter"}, "planned": {"sqlalchemy"},
-    "runreads": {"sqlalchemy"}, "diffing": {"nbdime"}, "paper": {"nbconvert", "bleach"},
+    "runreads": {"sqlalchemy"}, "courserows": {"sqlalchemy"},
+    "coursetables": {"sqlalchemy"}, "diffing": {"nbdime"}, "paper": {"nbconvert", "bleach"},
 }
 # one edge in several files
 _EDGE_PARTS = dict.fromkeys(
     ("database", "tables", "migrations", "rows", "schema", "states", "writing", "planned",
-     "runreads"), "store"
-)
+     "runreads", "courserows", "coursetables", "courseforms"),
+    "store"
+) | dict.fromkeys(("folderio", "folderseen"), "folders")
 _FLOOR_LIBRARY = {
     "metrics": {"prometheus_client"}, "gauges": {"prometheus_client"},
     "config": {"pydantic", "pydantic_settings"},
@@ -42,7 +44,7 @@ _FACE_LIBRARY = {
 _IMAGE_LIBRARY = {
     "httpx", "typer", "rich", "papermill", "nbclient", "nbformat", "jupyter_client",
     "jupyter_server", "jupyter_scheduler", "tornado", "traitlets", "click",
-    "yaml", "zmq",
+    "yaml", "zmq", "jupyter_core",
 }
 
 

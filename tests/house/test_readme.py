@@ -2,12 +2,14 @@
 
 import re
 import tomllib
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import typer
 
 from hub.config import Settings
+from hub.core import coursefile
 from hub.face import cli
 from tests.house import tables
 from tests.house.sources import ROOT
@@ -52,11 +54,12 @@ def test_the_tables_are_those_of_the_code() -> None:
     assert tables.filled(README) == README, "run: python tests/house/tables.py"
 
 
-def test_the_readmes_example_of_settings_is_accepted() -> None:
-    example = re.search(r"```toml\n(.*?)```", README, re.DOTALL)
-    assert example
-    values = tomllib.loads(example[1])
-    assert Settings(**values).authenticator == "oidc"
+def test_the_readmes_examples_are_accepted() -> None:
+    course, settings = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    about = coursefile.read(course.encode(), zone="UTC")
+    assert about.is_data("data/mnist.npz")
+    assert about.visible_from("week2/cnn.ipynb") == datetime(2026, 11, 30, tzinfo=UTC)
+    assert Settings(**tomllib.loads(settings)).authenticator == "oidc"
 
 
 def test_links_lead_somewhere() -> None:

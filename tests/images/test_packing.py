@@ -48,6 +48,20 @@ def there_and_back(packed: Packed, tmp_path: Path) -> Path:
 # ---- packing ------------------------------------------------------------------------------
 
 
+def test_a_link_to_a_courses_data_stays_one_and_is_never_published(tmp_path: Path) -> None:
+    folder = tmp_path / "dl"
+    folder.mkdir()
+    (folder / "a.py").write_text("")
+    (folder / "data").symlink_to("/srv/courses/dl/3/data")
+    (folder / "else").symlink_to("/srv/courses/../../etc")
+    packed = packing.pack(folder)
+    assert packed.left_out == ("else",)
+    (tmp_path / "in.tar.gz").write_bytes(packed.data)
+    packing.unpack(tmp_path / "in.tar.gz", tmp_path / "out")
+    assert str((tmp_path / "out" / "data").readlink()) == "/srv/courses/dl/3/data"
+    assert packing.pack(folder, course=True).left_out == ("data", "else")
+
+
 def test_a_folder_comes_out_as_it_went_in(folder: Path, tmp_path: Path) -> None:
     (folder / "link.csv").symlink_to(folder / "data/나무.csv")  # absolute, and inside
     (folder / "data/up").symlink_to("../tools.py")
@@ -244,6 +258,21 @@ def test_a_run_works_in_its_copy_and_the_folder_stays_as_it_was(
     assert (files / "made").read_text() == "made here"
     assert not (folder / "made").exists()
     assert done.record["snapshot"] is True
+
+
+def test_a_notebook_of_a_course_works_in_its_own_folder_of_the_copy(
+    bench: Bench, folder: Path
+) -> None:
+    (folder / "week1").mkdir()
+    (folder / "week1" / "help.txt").write_text("beside me")
+    packed = bench.home / "input.tar.gz"
+    packed.write_bytes(pack(folder).data)
+    done = bench.run(
+        ["print(open('help.txt').read(), open('../tools.py').read())"], snapshot=str(packed),
+        cwd="week1",
+    )
+    assert done.code == 0, done.log
+    assert done.cells[-1].outputs[0].text == "beside me tools.py\n"
 
 
 def test_another_attempt_finds_what_the_first_has_made(bench: Bench, folder: Path) -> None:

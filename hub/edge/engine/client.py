@@ -46,13 +46,22 @@ class Client:
         """
         found: docker.APIClient | None = getattr(self._local, "api", None)
         if found is None:
-            _knock(self.address)
-            found = docker.APIClient(self.address, timeout=_TIMEOUT, version="auto")
-            _check_age(found)
+            found = self.another()
             with self._lock:
                 self._all.add(found)
             self._local.api = found
         return found
+
+    def another(self) -> docker.APIClient:
+        """A client of nobody's thread, for who closes it.
+
+        Raises:
+            Unavailable: the engine is too old. docker-py's errors: no answer.
+        """
+        _knock(self.address)
+        made = docker.APIClient(self.address, timeout=_TIMEOUT, version="auto")
+        _check_age(made)
+        return made
 
     @contextmanager
     def looking(self, what: str) -> Iterator[None]:

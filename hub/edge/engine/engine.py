@@ -13,7 +13,7 @@ from typing import Any
 from docker.errors import APIError, DockerException, NotFound
 
 from hub.config import Settings
-from hub.edge.engine import network
+from hub.edge.engine import mounts, network
 from hub.edge.engine.answers import (
     ENDED,
     HOOK,
@@ -27,6 +27,7 @@ from hub.edge.engine.archives import file_of, log_of
 from hub.edge.engine.client import Client, daemons
 from hub.edge.engine.creating import create
 from hub.edge.engine.data import INSTANCE, LEASE, Container, ContainerSpec, EngineFacts, Network
+from hub.edge.engine.events import Ends
 from hub.errors import Unavailable
 
 _KILL_WAIT = 10  # seconds for SIGKILL to be seen
@@ -148,10 +149,22 @@ class Engine:
         Raises:
             Unknown: Docker gave no answer.
         """
+        here = self.settings.docker.startswith("unix:")
         with self._docker.looking("read a file of a container"):
             for row in self._rows(lease_id):
+                with suppress(mounts.NotHere):
+                    return mounts.read(row["Mounts"] if here else (), path, limit)
                 return file_of(self._docker.api, row["Id"], path, limit)
         return None
+
+    def ends(self) -> Ends:
+        """Whose containers end, from now on.
+
+        Raises:
+            Unknown: Docker gave no answer.
+        """
+        with self._docker.looking("tell of containers that end"):
+            return Ends(self._docker.another(), self.settings.name)
 
     # ---- acting ----------------------------------------------------------------------------
 

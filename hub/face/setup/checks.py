@@ -13,6 +13,7 @@ _LINT = (("ruff", "check", "."), ("mypy",))  # what mypy reads stands in pyproje
 
 def test() -> None:
     """Lint, then all tests but the benchmarks, on a Docker Engine that is stopped again."""
+    parts.git()
     parts.python(tests=True)
     parts.proxy()
     parts.browser()

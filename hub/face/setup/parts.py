@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hub.face.setup import system
 from hub.face.setup.talk import ROOT, WORK, Stop, run, step
-from hub.machine import version
+from hub.machine import git_backend, version
 
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
@@ -95,6 +95,12 @@ def proxy() -> None:
         run([*npm, "ci", "--omit=dev", "--no-audit", "--no-fund", "--ignore-scripts"],
             env={"PATH": search_path()}, cwd=NODE)
     mark(stamp, made_from)
+
+
+def git() -> None:
+    """The git that courses are pushed to; a checkout may have come here without one."""
+    if git_backend() is None or not shutil.which("prlimit"):
+        system.apt("git", "util-linux", why="courses are pushed with it, and it takes them here")
 
 
 def search_path() -> str:

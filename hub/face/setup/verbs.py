@@ -24,6 +24,7 @@ def run() -> None:
     _port_is_ours_or_free()
     dockerd.ensure()
     _say_what_the_hook_does()
+    parts.git()
     parts.python()
     parts.proxy()
     parts.images()

@@ -3,6 +3,8 @@
 - runner: `python -I -m madang.runner JOB` runs one notebook and tells the truth about its end
 - execution: one run from its job to its end; job: what is asked, refused where it cannot be done
 - engine, bookkeeping: papermill's engine with true statuses, atomic saves, and a stop that is heard
+- ahead, waiting, kernels: a kernel's process that imports while the runner does; lean: what is not
+  imported at all
 - stopping, memory, echo, gasp, files, figures, runjson: its parts
 - results: `madang.record(accuracy=0.97)` and `madang.glue`, figures of a run
 - progress: `madang.progress(3, 10)`; display: how these show in a notebook

@@ -15,8 +15,9 @@ from jupyter_server.serverapp import ServerApp
 from traitlets import Float, Instance
 from traitlets.config import LoggingConfigurable
 
+from madang.asking import Away, Refused
 from madang.heard import Heard
-from madang.lease import Away, Lease, Refused
+from madang.lease import Lease
 
 _DELIMITER, _ADDRESSES = b"<IDS|MSG>", 4  # it comes after a topic, or after none
 

@@ -13,6 +13,7 @@ import nbformat
 from nbformat import NotebookNode
 from papermill.engines import NotebookExecutionManager
 
+from madang.ahead import Ahead
 from madang.echo import Echo, plain
 from madang.files import write_atomic
 from madang.masking import Mask
@@ -40,6 +41,7 @@ class Plan:
     gpu_memory_peak_mib: int | None = None
     ended_itself: bool = False
     mask: Mask = field(default_factory=Mask)
+    ahead: Ahead | None = None
 
 
 class Manager(NotebookExecutionManager):

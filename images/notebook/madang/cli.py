@@ -10,6 +10,9 @@ import typer
 from typer.core import TyperGroup
 
 from madang import (
+    collect_cli,
+    course_cli,
+    course_publishing,
     desk_cli,
     follow,
     lease_cli,
@@ -61,6 +64,9 @@ app = typer.Typer(
 run = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=_RUN_HELP)
 app.add_typer(run, name="run", short_help="Submit notebooks and follow them.")
 app.add_typer(schedule_cli.schedule, name="schedule")
+course_publishing.add_to(course_cli.course)
+collect_cli.add_to(course_cli.course)
+app.add_typer(course_cli.course, name="course")
 app.add_typer(lease_cli.lease, name="lease")
 app.add_typer(desk_cli.reserve, name="reserve")
 app.add_typer(desk_cli.group, name="group")

@@ -64,6 +64,10 @@ class Client:
         """The answer's text."""
         return self._answer("GET", path, **rest).text
 
+    def content(self, path: str, **rest: Any) -> bytes:
+        """The answer's bytes."""
+        return self._answer("GET", path, **rest).content
+
     def events(self, path: str) -> Iterator[tuple[str, Any]]:
         """(event, data) of a stream, from its beginning to its end."""
         try:

@@ -19,9 +19,6 @@ from contextlib import suppress
 from typing import Any
 
 import nbformat
-import zmq
-from jupyter_client.asynchronous.client import AsyncKernelClient
-from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 from papermill.engines import NBClientEngine, papermill_engines
@@ -30,6 +27,7 @@ from papermill.log import logger
 from madang import memory
 from madang.bookkeeping import Manager, Plan
 from madang.gasp import Gasp
+from madang.kernels import KernelManager, manager
 from madang.listening import Listener
 from madang.stopping import TIMED_OUT
 
@@ -46,24 +44,10 @@ _GPU_PEAK = (
 )
 
 
-class KernelManager(AsyncKernelManager):
-    """A kernel whose output is never dropped on its way here."""
-
-    def client(self, **kwargs: Any) -> AsyncKernelClient:  # type: ignore[override]
-        """A client that takes all there is.
-
-        ZeroMQ drops what comes when 1000 messages wait: a cell that prints fast, read by a machine
-        that is busy, loses output, and with it the message that it has ended.
-        """
-        client = super().client(**kwargs)
-        client.context.setsockopt(zmq.RCVHWM, 0)
-        return client
-
-
 class Client(Listener):
     """One event loop from the kernel's start to its end, so that a stop is heard at any time."""
 
-    km: AsyncKernelManager | None
+    km: KernelManager | None
 
     def execute(self, **kwargs: Any) -> NotebookNode:
         """Run the cells. What went wrong stands in the plan; only faults of ours are raised."""
@@ -79,11 +63,9 @@ class Client(Listener):
         finally:
             shutil.rmtree(self._sockets, ignore_errors=True)
 
-    def create_kernel_manager(self) -> AsyncKernelManager:
-        """A kernel on Unix sockets: no ports to race for, nothing on the network."""
-        self.km = KernelManager(
-            kernel_name=self.kernel_name, transport="ipc", ip=f"{self._sockets}/k"
-        )
+    def create_kernel_manager(self) -> KernelManager:
+        """A kernel on Unix sockets."""
+        self.km = manager(self.kernel_name, f"{self._sockets}/k", self.plan.ahead)
         return self.km
 
     async def _execute(self, **kwargs: Any) -> NotebookNode:
@@ -225,6 +207,9 @@ class Client(Listener):
             return
         if self.plan.stop.hard:
             self.shutdown_kernel = "immediate"
+        if self.kc is not None:
+            # all is heard; what is still to be sent to a kernel that ends is waited for otherwise
+            self.kc.stop_channels()
         await self._async_cleanup_kernel()
 
     # ---- before and after --------------------------------------------------------------------

@@ -8,13 +8,14 @@ import os
 import time
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import nbformat
 from nbformat import NotebookNode
 from papermill import PapermillExecutionError, execute_notebook
 
 from madang import engine, figures, masking, packing, runjson
+from madang.ahead import Ahead
 from madang.bookkeeping import Plan
 from madang.echo import Echo
 from madang.files import fresh_folder, numbered, set_aside, write_atomic
@@ -58,12 +59,12 @@ class End:
         return FAILED if self.stage == REFUSED else self.stage
 
 
-def run(path: Path, stop: Stop) -> int:
-    """Do the job in the file `path`; the exit code."""
+def run(path: Path, stop: Stop, ahead: Ahead | None = None) -> int:
+    """Do the job in the file `path`; the exit code. `ahead`: a process for its kernel."""
     began = time.monotonic()
     echo = Echo()
     try:
-        end = _run(read_job(path), stop, echo, began)
+        end = _run(read_job(path), stop, echo, began, ahead)
     except BadJob as e:
         end = End(REFUSED, str(e))
     except OSError as e:
@@ -83,7 +84,7 @@ def _tell(echo: Echo, end: End) -> None:
     echo.say(f"{end.word} {echo.mask.text(end.message)[:_LONGEST]}")
 
 
-def _run(job: Job, stop: Stop, echo: Echo, began: float) -> End:
+def _run(job: Job, stop: Stop, echo: Echo, began: float, ahead: Ahead | None) -> End:
     nb = read_notebook(job.notebook, job.name)
     kernel = choose_kernel(nb, job.kernel)
     check_parameters(nb, job.parameters, kernel)
@@ -105,6 +106,7 @@ def _run(job: Job, stop: Stop, echo: Echo, began: float) -> End:
         output=folder / f"{job.name}.ipynb", stop=stop, echo=echo, cells=len(nb.cells),
         deadline=began + job.timeout if job.timeout else None, mask=echo.mask,
         metadata={"run": job.id, "commit": job.record.get("commit"), "stage": "running"},
+        ahead=ahead,
     )
     end = _save(plan, _execute(nb, job, kernel, plan, cwd))
     _keep(record, plan, end)
@@ -128,12 +130,16 @@ def _check_snapshot(job: Job) -> None:
             raise BadJob(f"The copy of the notebook's folder cannot be used: {e}") from e
 
 
-def _unpacked(snapshot: Path, folder: Path) -> Path:
-    """The copy of the notebook's folder; another attempt finds it as the one before left it."""
+def _unpacked(snapshot: Path, folder: Path, below: PurePosixPath | None) -> Path:
+    """The copy of the notebook's folder; another attempt finds it as the one before left it.
+
+    `below`: a course is copied as a whole, and its notebook works in a folder of it.
+    """
     files = folder / _FILES
     if not files.exists():
         packing.unpack(snapshot, files)
-    return files
+    inside = files / (below or "")
+    return inside if inside.is_dir() else files
 
 
 def _output_folder(job: Job, echo: Echo) -> Path:
@@ -170,7 +176,7 @@ def _execute(nb: NotebookNode, job: Job, kernel: Kernel, plan: Plan, cwd: Path |
     folder = plan.output.parent
     try:
         if job.snapshot:
-            cwd = _unpacked(job.snapshot, folder)
+            cwd = _unpacked(job.snapshot, folder, job.cwd)
         execute_notebook(
             nb, None, dict(job.parameters), engine_name=engine.NAME, kernel_name=kernel.name,
             language=kernel.language, progress_bar=False, cwd=cwd or folder, plan=plan,

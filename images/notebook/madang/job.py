@@ -12,8 +12,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import nbformat
-from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from jupyter_client.kernelspec import NoSuchKernel
 from nbformat import NotebookNode
+
+from madang.kernels import Specs
 
 
 class BadJob(Exception):
@@ -34,7 +36,7 @@ class Job:
     """One run. `folder` and `cwd` are relative to the home; `timeout` in seconds, 0 for none.
 
     `attempt` counts from 1: a run that had to give its slice back is begun again. `snapshot` is a
-    packed folder that it works in a copy of, instead of in `cwd`.
+    packed folder that it works in a copy of, instead of in the home; `cwd` is below it then.
     """
 
     id: str
@@ -143,7 +145,7 @@ def choose_kernel(nb: NotebookNode, wanted: str | None) -> Kernel:
         BadJob: the image does not have it; says which ones it has.
     """
     name = wanted or nb.metadata.get("kernelspec", {}).get("name") or "python3"
-    manager = KernelSpecManager()
+    manager = Specs()
     try:
         return Kernel(name, manager.get_kernel_spec(name).language)
     except NoSuchKernel as e:

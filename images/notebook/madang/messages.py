@@ -166,30 +166,35 @@ _KO = {
         "강좌 {path}에 파일이 {files}개를 넘거나 압축해도 {limit} MiB가 넘습니다. 가장 큰 파일: "
         "{some}. git으로 올리거나 빼세요",
     "no courses": "강좌가 없습니다",
-    "no release yet": "아직 공개된 판이 없습니다",
+    "no release yet": "아직 릴리스가 없습니다",
     "nothing was handed out to you yet": "아직 받은 것이 없습니다",
     "no students": "학생이 없습니다",
     "say which course: {names}": "어느 강좌인지 쓰세요: {names}",
     "{course}: nothing new": "{course}: 새로운 것이 없습니다",
     "{course}: update {number} is undone": "{course}: 업데이트 {number}을(를) 되돌렸습니다",
     "{course}: there is no update to undo": "{course}: 되돌릴 업데이트가 없습니다",
-    "{course}: release {release}, update {update}": "{course}: {release}판, 업데이트 {update}",
-    "{path} is as it was handed out; yours is kept: {backup}":
-        "{path}을(를) 받았을 때의 것으로 바꾸었습니다. 내 것은 여기에 있습니다: {backup}",
+    "{course}: release {release}, update {update}": "{course}: 릴리스 {release}, 업데이트 {update}",
+    "{path} is as it was handed out": "{path}은(는) 나눠 준 그대로입니다",
     "{path}: {count} left side by side": "{path}: 나란히 있는 곳이 {count}곳 남았습니다",
     "{count} places stand side by side: choose in Lab, on Madang's page, or with "
     "`madang course take FILE CELL [--mine]`":
-        "{count}곳에 두 판이 나란히 있습니다. Lab이나 마당 페이지에서, 또는 "
+        "{count}곳에 두 버전이 나란히 있습니다. Lab이나 마당 페이지에서, 또는 "
         "`madang course take 파일 셀 [--mine]`로 고르세요",
     "the runs go on without you: madang run list": "실행은 계속됩니다: madang run list",
     "nothing was published": "공개하지 않았습니다",
     "{course}: release {number} is published, {files} files, {notebooks} notebooks":
-        "{course}: {number}판을 공개했습니다. 파일 {files}개, 노트북 {notebooks}개",
-    "{course}: release {number} is withdrawn": "{course}: {number}판을 거두었습니다",
-    "{course}: against release {number}": "{course}: {number}판과 견주어",
-    "{course}: the first release": "{course}: 첫 판",
+        "{course}: 릴리스 {number}을(를) 공개했습니다. 파일 {files}개, 노트북 {notebooks}개",
+    "{course}: release {number} is withdrawn": "{course}: 릴리스 {number}을(를) 거두었습니다",
+    "{course}: against release {number}": "{course}: 릴리스 {number}과(와) 비교",
+    "{course}: the first release": "{course}: 첫 릴리스",
     "left out: {names}": "뺀 것: {names}",
     "it cannot be published like this": "이대로는 공개할 수 없습니다",
+    "one of --again and --drop": "--again과 --drop 중 하나만 쓰세요",
+    "{name} is not collected": "{name}: 걷지 않습니다",
+    "nothing is collected": "걷는 과제가 없습니다",
+    "nothing was taken yet": "아직 걷은 것이 없습니다",
+    "{course} collects nothing by the name {name}": "{course}에는 과제 걷기 {name}이(가) 없습니다",
+    "{path}: {count} students": "{path}: 학생 {count}명",
     "refused": "거절",
     "note": "참고",
 }

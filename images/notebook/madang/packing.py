@@ -22,7 +22,9 @@ from madang.messages import t
 LIMIT = 20  # MiB of the packed file, where nobody says otherwise
 UNPACKED = 512  # MiB
 FILES = 10_000
-_LEFT_OUT = frozenset({"runs", "checkpoints", "__pycache__"})
+_DATA = PurePosixPath("/srv/courses")  # courses' read-only data: every container sees it there
+_NEVER = frozenset({"__pycache__"})
+_LEFT_OUT = _NEVER | {"runs", "checkpoints"}
 _TOLD = 5
 
 
@@ -48,11 +50,16 @@ class _Entry:
     folder: bool = False
 
 
-def pack(folder: Path, limit: int = LIMIT, *, without: str = "") -> Packed:
+def pack(
+    folder: Path, limit: int = LIMIT, *, without: str = "", course: bool = False
+) -> Packed:
     """Pack a folder. `limit` in MiB, `without`: a file of it that goes another way.
 
+    `course`: it is to be published, and is its author's alone: `runs` is a name like others.
+
     Left out are names that begin with a dot, folders named runs, checkpoints or __pycache__,
-    sockets and other files that are none, links that lead elsewhere, and what cannot be read.
+    sockets and other files that are none, links that lead elsewhere (but for those to courses'
+    data), and what cannot be read.
 
     Raises:
         Unpackable: no folder; too many files, or too large.
@@ -62,18 +69,18 @@ def pack(folder: Path, limit: int = LIMIT, *, without: str = "") -> Packed:
     left_out: list[str] = []
     entries: list[_Entry] = []
     size = 0
-    for entry in _walk(folder, left_out):
+    for entry in _walk(folder, left_out, _NEVER if course else _LEFT_OUT):
         if entry.name == without:
             continue
         entries.append(entry)
         size += entry.size
         if len(entries) > FILES or size > UNPACKED << 20:
             # a home can hold millions of files: what was seen tells enough
-            raise Unpackable(_too_large(folder, entries))
-    entries = _without_broken_links(entries, left_out)
+            raise Unpackable(_too_large(folder, entries, course=course))
+    entries = _without_broken_links(entries, left_out, shared=not course)
     data = _packed(entries, left_out, limit << 20)
     if data is None:
-        raise Unpackable(_too_large(folder, entries, limit))
+        raise Unpackable(_too_large(folder, entries, limit, course=course))
     files = sum(not x.folder for x in entries)
     return Packed(data, files, tuple(sorted(left_out)))
 
@@ -118,7 +125,9 @@ def unpack(archive: Path, folder: Path) -> None:
 # ---- packing ----------------------------------------------------------------------------------
 
 
-def _walk(folder: Path, left_out: list[str]) -> Iterator[_Entry]:
+def _walk(
+    folder: Path, left_out: list[str], never: frozenset[str] = _LEFT_OUT
+) -> Iterator[_Entry]:
     """Everything to pack, folders before what is in them; what is not goes to `left_out`."""
     root = folder.resolve()
 
@@ -129,20 +138,19 @@ def _walk(folder: Path, left_out: list[str]) -> Iterator[_Entry]:
         here = Path(place)
         for name in sorted([*folders, *files]):
             path = here / name
-            entry = _entry(path, path.relative_to(folder).as_posix(), root)
+            entry = _entry(path, path.relative_to(folder).as_posix(), root, never)
             if entry is not None:
                 yield entry
             elif name != "__pycache__":
                 slash = "/" if name in folders and not path.is_symlink() else ""
                 left_out.append(_shown(path.relative_to(folder).as_posix()) + slash)
-        folders[:] = sorted(x for x in folders if not _unwanted(x) and not (here / x).is_symlink())
+        folders[:] = sorted(
+            x for x in folders
+            if not x.startswith(".") and x not in never and not (here / x).is_symlink()
+        )
 
 
-def _unwanted(name: str) -> bool:
-    return name.startswith(".") or name in _LEFT_OUT
-
-
-def _entry(path: Path, name: str, root: Path) -> _Entry | None:
+def _entry(path: Path, name: str, root: Path, never: frozenset[str]) -> _Entry | None:
     """What to pack of a path; None for nothing."""
     try:
         found = path.lstat()
@@ -151,13 +159,19 @@ def _entry(path: Path, name: str, root: Path) -> _Entry | None:
     if path.name.startswith("."):
         return None
     if stat.S_ISDIR(found.st_mode):
-        return None if path.name in _LEFT_OUT else _Entry(path, name, folder=True)
+        return None if path.name in never else _Entry(path, name, folder=True)
     if stat.S_ISLNK(found.st_mode):
-        target = _target(path, root)
+        target = _shared(str(path.readlink())) or _target(path, root)
         return _Entry(path, name, target=target) if target else None
     if not stat.S_ISREG(found.st_mode) or not os.access(path, os.R_OK):
         return None
     return _Entry(path, name, found.st_size)
+
+
+def _shared(target: str) -> str:
+    """The link's target, where that is in the courses' data; else ""."""
+    path = PurePosixPath(posixpath.normpath(target))
+    return str(path) if path.is_relative_to(_DATA) and path != _DATA else ""
 
 
 def _target(link: Path, root: Path) -> str:
@@ -170,13 +184,15 @@ def _target(link: Path, root: Path) -> str:
     return os.path.relpath(target, link.parent.resolve()) if inside else ""
 
 
-def _without_broken_links(entries: list[_Entry], left_out: list[str]) -> list[_Entry]:
-    """A link to what is left out would lead nowhere."""
+def _without_broken_links(
+    entries: list[_Entry], left_out: list[str], *, shared: bool
+) -> list[_Entry]:
+    """A link to what is left out would lead nowhere; one to `shared` data leads there."""
     names = {x.name for x in entries}
     kept = []
     for entry in entries:
         to = posixpath.normpath(posixpath.join(posixpath.dirname(entry.name), entry.target))
-        if entry.target and to not in names:
+        if entry.target and to not in names and not (shared and _shared(entry.target)):
             left_out.append(_shown(entry.name))
         else:
             kept.append(entry)
@@ -218,9 +234,17 @@ def _add(tar: tarfile.TarFile, entry: _Entry, left_out: list[str]) -> None:
         tar.addfile(info, io.BytesIO(data))
 
 
-def _too_large(folder: Path, entries: list[_Entry], limit: int = 0) -> str:
+def _too_large(
+    folder: Path, entries: list[_Entry], limit: int = 0, *, course: bool = False
+) -> str:
     largest = sorted(entries, key=lambda x: x.size, reverse=True)[:_TOLD]
     some = ", ".join(f"{_shown(x.name)} ({_size(x.size)})" for x in largest if x.size)
+    if course:
+        return t(
+            "the course {path} has more than {files} files, or {limit} MiB packed; the largest "
+            "files: {some}. Push it with git, or leave them out",
+            path=_shown(str(folder)), files=FILES, limit=limit or UNPACKED, some=some or "-",
+        )
     if limit:
         return t(
             "the folder {path} is more than {limit} MiB, packed; the largest files: {some}. "
@@ -253,7 +277,7 @@ def _check(member: tarfile.TarInfo) -> None:
         raise Unpackable(f"{_shown(member.name)} would lie outside of it")
     if member.issym():
         to = posixpath.normpath(posixpath.join(posixpath.dirname(member.name), member.linkname))
-        if posixpath.isabs(to) or to.split("/")[0] == "..":
+        if (posixpath.isabs(to) and not _shared(to)) or to.split("/")[0] == "..":
             raise Unpackable(f"the link {_shown(member.name)} leads outside of it")
     elif not member.isdir() and not (member.isreg() and name.parts):
         raise Unpackable(f"{_shown(member.name)} is neither a file nor a folder")

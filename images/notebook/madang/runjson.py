@@ -1,13 +1,15 @@
 """run.json: what was run, on what, how it ended; enough to do it again."""
 
+import itertools
 import json
+import os
 import platform
 import resource
 import site
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ NAME = "run.json"
 _SAID = ("parameters", "message", "error", "metrics")
 # of the service's record; always present, null where it is not known
 _KEPT = ("image", "image_digest", "commit", "slice", "node", "lease", "user", "asked_at")
+
+_DESCRIBED = {".dist-info": "METADATA", ".egg-info": "PKG-INFO"}  # how packages are installed
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -38,11 +42,37 @@ def packages() -> dict[str, str]:
     """
     found: dict[str, str] = {}
     # an isolated runner (python -I) does not see the student's own packages; the kernel does
-    for item in distributions(path=[*sys.path, site.getusersitepackages()]):
-        name = item.metadata["Name"]
-        if name:
-            found.setdefault(name, item.version)
+    for folder in [*sys.path, site.getusersitepackages()]:
+        for name, version in _installed(folder or "."):
+            found.setdefault(name, version)
     return dict(sorted(found.items(), key=lambda x: x[0].lower()))
+
+
+def _installed(folder: str) -> Iterator[tuple[str, str]]:
+    """What is installed in one folder. `importlib.metadata` reads all of each description."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:  # not there, or a zip of modules
+        return
+    for entry in map(Path, entries):
+        text = _DESCRIBED.get(entry.suffix)
+        if text:
+            with suppress(OSError, UnicodeDecodeError, KeyError):
+                head = _head(entry / text if entry.is_dir() else entry)
+                yield head["Name"], head["Version"]
+
+
+def _head(path: Path) -> dict[str, str]:
+    """A package's name and version as its description has them, in whatever order."""
+    found: dict[str, str] = {}
+    with path.open(encoding="utf-8") as lines:
+        for line in itertools.takewhile(str.strip, lines):  # the head ends with an empty line
+            name, _, value = line.partition(": ")
+            if name in ("Name", "Version"):
+                found[name] = value.strip()
+                if len(found) == 2:  # noqa: PLR2004 - both
+                    break
+    return found
 
 
 def peak_rss_mib() -> int:

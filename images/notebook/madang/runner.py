@@ -8,9 +8,12 @@ On stdout: `madang: cell 3/12` when a cell begins, at the end `madang: <stage> <
 else is what the cells print.
 """
 
+import os
 import sys
 from pathlib import Path
 
+from madang import lean
+from madang.ahead import Ahead
 from madang.stopping import Stop
 
 REFUSED = 2
@@ -20,17 +23,21 @@ def main(arguments: list[str]) -> int:
     """Run the job named on the command line; the exit code."""
     stop = Stop()
     stop.on_signals()
-    # rfc3987_syntax compiles a grammar when imported, for 2 to 3 seconds, and jsonschema imports it
-    # if it is there, to check internationalised web addresses; no notebook format has any
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    # not at the top: papermill takes a second to import, and a SIGTERM in it must not be lost
-    from madang.execution import refuse, run
+    ahead = Ahead()
+    try:
+        lean.prepare()
+        # not at the top: papermill takes long to import, and a SIGTERM in it must not be lost
+        from madang.execution import refuse, run
 
-    if len(arguments) != 1:
-        refuse("usage: python -m madang.runner JOB.json")
-        return REFUSED
-    return run(Path(arguments[0]), stop)
+        if len(arguments) != 1:
+            refuse("usage: python -m madang.runner JOB.json")
+            return REFUSED
+        return run(Path(arguments[0]), stop, ahead)
+    finally:
+        ahead.dismiss()
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(code)  # all is saved and said; to take papermill down piece by piece takes a while

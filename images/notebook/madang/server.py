@@ -1,6 +1,7 @@
 """Jupyter server extension: which slice is this, and until when? Lab's status bar asks.
 
-It also tells Madang's service what the server does (`activity.py`).
+It also tells Madang's service what the server does (`activity.py`), and passes its courses on to
+Lab (`courses_server.py`).
 """
 
 import asyncio
@@ -11,13 +12,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jupyter_server.auth.decorator import authorized
-from jupyter_server.base.handlers import APIHandler
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.utils import url_path_join
 from tornado import web
 
 from madang.activity import ActivityReporter
-from madang.lease import Away, Lease, NoLease, Refused
+from madang.asking import Away, Refused
+from madang.courses_server import add_courses
+from madang.handlers import MadangHandler
+from madang.lease import Lease, NoLease
 
 _REPORTER = "madang_reporter"  # the web application's settings are where extensions keep things
 
@@ -43,11 +46,8 @@ def describe(environment: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-class _LeaseHandler(APIHandler):
-    """What all verbs share. A page that asks by itself is not activity."""
-
-    auth_resource = "madang"
-    _track_activity = False
+class _LeaseHandler(MadangHandler):
+    """What all verbs share."""
 
     @property
     def reporter(self) -> ActivityReporter | None:
@@ -55,29 +55,16 @@ class _LeaseHandler(APIHandler):
         found: ActivityReporter = self.settings[_REPORTER]
         return found if found.lease.id else None
 
-    @property
-    def language(self) -> str:
-        """What the page asks for, for the service to answer in."""
-        return str(self.request.headers.get("Accept-Language", ""))[:1000]
-
     def lease(self) -> Lease:
         """The server's lease; HTTP 404 where it has none."""
         if self.reporter is None:
             raise web.HTTPError(404, "This server has no slice.", reason="no-lease")
         return self.reporter.lease
 
-    async def answer(self, asked: Awaitable[dict[str, Any]]) -> None:
-        """The lease as it is now, or the service's refusal word for word."""
-        try:
-            self.finish(json.dumps({"state": await asked, "now": _now()}))
-        except Refused as e:
-            self.set_status(e.status)
-            self.finish(json.dumps({"message": str(e), "reason": e.reason}))
-        except Away as e:
-            self.log.debug("madang: %s", e)
-            self.set_status(503)
-            text = "Madang does not answer just now. Try again in a minute."
-            self.finish(json.dumps({"message": text, "reason": "away"}))
+
+async def _dated(asked: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+    """The lease as it is now."""
+    return {"state": await asked, "now": _now()}
 
 
 class LeaseHandler(_LeaseHandler):
@@ -108,7 +95,7 @@ class LeaseHandler(_LeaseHandler):
     @authorized
     async def delete(self) -> None:
         """Give the slice back. The server is stopped soon after."""
-        await self.answer(self.lease().give_back(self.language))
+        await self.answer(_dated(self.lease().give_back(self.language)))
 
 
 class ExtendHandler(_LeaseHandler):
@@ -118,7 +105,7 @@ class ExtendHandler(_LeaseHandler):
     @authorized
     async def post(self) -> None:
         """Ask for more time."""
-        await self.answer(self.lease().extend(self.language))
+        await self.answer(_dated(self.lease().extend(self.language)))
 
 
 def _now() -> str:
@@ -135,6 +122,7 @@ def _load_jupyter_server_extension(app: ServerApp) -> None:
         (url_path_join(base, "madang/lease"), LeaseHandler),
         (url_path_join(base, "madang/lease/extend"), ExtendHandler),
     ])
+    add_courses(app)
     lease = Lease.of(os.environ) or NoLease()
     app.web_app.settings[_REPORTER] = ActivityReporter(parent=app, lease=lease)
 

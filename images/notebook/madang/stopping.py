@@ -1,10 +1,13 @@
 """Stopping a run in the middle: politely, and after a time not."""
 
-import asyncio
 import signal
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # it takes a while to import, and a signal may come before
+    import asyncio
 
 INTERRUPTED = "interrupted"
 TIMED_OUT = "timed-out"
@@ -34,7 +37,7 @@ class Stop:
             signal.signal(sig, self._signalled)
 
     def attach(
-        self, loop: asyncio.AbstractEventLoop, stop: Callable[[], None], kill: Callable[[], None]
+        self, loop: "asyncio.AbstractEventLoop", stop: Callable[[], None], kill: Callable[[], None]
     ) -> None:
         """From now on `stop` is called in `loop` when asked, and `kill` when the grace is over."""
         self._loop, self._stop, self._kill = loop, stop, kill

@@ -55,7 +55,7 @@ def place(path: Path, cwd: str | None, *, snapshot: bool) -> tuple[dict[str, Any
         text = t("the notebook lies in your home itself, which is not copied: it runs there")
         return {"cwd": _in_home(path)}, text
     try:
-        packed = packing.pack(folder, _snapshot_most(), without=path.name)
+        packed = packing.pack(folder, snapshot_most(), without=path.name)
     except packing.Unpackable as e:
         raise Problem(str(e)) from e
     return {"cwd": "", "snapshot": base64.b64encode(packed.data).decode()}, _copied(packed)
@@ -68,7 +68,8 @@ def _in_home(path: Path) -> str:
     return str(folder.relative_to(home)) if in_server else ""
 
 
-def _snapshot_most() -> int:
+def snapshot_most() -> int:
+    """The largest folder that this installation takes, packed, MiB."""
     text = os.environ.get("MADANG_SNAPSHOT_MIB", "")
     return int(text) if text.isdecimal() else packing.LIMIT
 

@@ -1,5 +1,5 @@
 // @madang/lab: the slice of this server in JupyterLab's status bar, until when it is one's own,
-// and what is to be done when it is asked back.
+// and what is to be done when it is asked back; the form of a job; the button "Update course".
 //
 // A prebuilt JupyterLab 4 extension is a webpack module-federation container:
 // an object with init(scope) and get(module). That is little enough to write
@@ -55,25 +55,26 @@
     return item;
   };
 
-  const load = async attempt => {
+  const load = async (file, attempt) => {
     // a browser may give a module that failed once as failed for ever, but not by another name
-    const {Indicator} = await import(beside(`indicator.js${attempt ? `?${attempt}` : ''}`));
+    const made = await import(beside(`${file}${attempt ? `?${attempt}` : ''}`));
     const answer = await fetch(beside('words.json'));
     if (!answer.ok) {
       throw new Error(`${NAME}: words.json: ${answer.status}`);
     }
-    return {Indicator, words: await answer.json(), lab: await libraries()};
+    return {made, words: await answer.json(), lab: await libraries()};
   };
 
-  // Not awaited by Lab, which is restored only when every plugin has activated; after that it has
-  // set the language of the document.
-  const begin = async (app, documents, item) => {
+  // What `start` gives of a file's module, started. Not awaited by Lab, which is restored only when
+  // every plugin has activated; after that it has set the language of the document.
+  const begin = async (app, file, start) => {
     await app.restored;
     for (let attempt = 0; ; attempt += 1) {
       try {
-        const {Indicator, words, lab} = await load(attempt);
-        new Indicator(lab, app, documents, words, item).start();
-        return;
+        const {made, words, lab} = await load(file, attempt);
+        const one = start(made, lab, words);
+        one.start();
+        return one;
       } catch (error) {
         console.warn(error);
         await sleep(AGAIN * (attempt + 1));
@@ -85,7 +86,8 @@
     style('madang.css');
     const item = place(Widget);
     statusBar?.registerStatusItem(`${NAME}:slice`, {item, align: 'left', rank: 0});
-    begin(app, documents, item);
+    begin(app, 'indicator.js', ({Indicator}, lab, words) =>
+      new Indicator(lab, app, documents, words, item));
   };
 
   // In place of the scheduler's own button in a notebook (settings/overrides.json), which takes
@@ -134,6 +136,87 @@
     };
   };
 
+  // The item of the courses, hidden until there is something new.
+  const quiet = Widget => {
+    const item = new Widget({node: document.createElement('button')});
+    item.id = 'madang-course';
+    item.node.type = 'button';
+    item.addClass('jp-StatusBar-TextItem');
+    item.addClass('madang-Indicator');
+    item.hide();
+    return item;
+  };
+
+  // The folder that is selected in the file browser, where it is one in which courses lie.
+  const selected = browsers => {
+    const [one, ...more] = browsers?.tracker.currentWidget?.selectedItems() ?? [];
+    return one?.type === 'directory' && !more.length
+      ? (/^courses\/([^/]+)$/.exec(one.path)?.[1] ?? '') : '';
+  };
+
+  // `courses()`: what courses.js made, null until it is there.
+  const addCommands = (app, courses, item, browsers, palette) => {
+    const {commands, contextMenu} = app;
+    const label = name => () => courses()?.say(name) ?? '';
+    const [update, folder, take, keep] = [
+      'update-course', 'update-folder', 'take-new-version', 'keep-mine',
+    ].map(name => `madang:${name}`);
+    commands.addCommand(update, {
+      label: label('course.command'),
+      execute: () => courses()?.press(),
+    });
+    commands.addCommand(folder, {
+      label: label('course.command'),
+      isVisible: () => courses()?.names.includes(selected(browsers)) ?? false,
+      execute: () => courses()?.press(selected(browsers)),
+    });
+    for (const [command, name, whether] of [
+      [take, 'course.command.take', true], [keep, 'course.command.keep', false],
+    ]) {
+      commands.addCommand(command, {
+        label: label(name),
+        isEnabled: () => courses()?.cells?.canChoose ?? false,
+        execute: () => courses()?.cells?.take(whether),
+      });
+    }
+    for (const command of [update, take, keep]) {
+      palette?.addItem({command, category: 'Madang'});
+    }
+    contextMenu?.addItem({
+      command: folder, selector: '.jp-DirListing-item[data-isdir="true"]', rank: 4,
+    });
+    item.node.addEventListener('click', () => commands.execute(update));
+  };
+
+  // "Update course"; null where Lab lacks what it needs.
+  const courses = async Widget => {
+    const {IStatusBar} = await library('@jupyterlab/statusbar');
+    const {IDocumentManager} = await library('@jupyterlab/docmanager');
+    const {ICommandPalette} = await library('@jupyterlab/apputils');
+    const {INotebookTracker} = await library('@jupyterlab/notebook');
+    const {IFileBrowserFactory} = await library('@jupyterlab/filebrowser');
+    return {
+      id: `${NAME}:courses`,
+      description: 'Brings the courses in this home up to date, without losing a line.',
+      autoStart: true,
+      requires: [IDocumentManager],
+      optional: [IStatusBar, INotebookTracker, ICommandPalette, IFileBrowserFactory],
+      activate: (app, documents, statusBar, notebooks, palette, browsers) => {
+        style('courses.css');
+        const item = quiet(Widget);
+        let made = null;
+        statusBar?.registerStatusItem(`${NAME}:courses`, {
+          item, align: 'left', rank: 1, isActive: () => Boolean(item.node.textContent),
+        });
+        addCommands(app, () => made, item, browsers, palette);
+        begin(app, 'courses.js', ({Courses}, lab, words) => {
+          made = new Courses(lab, app, {documents, notebooks}, words, item);
+          return made;
+        });
+      },
+    };
+  };
+
   const extension = async () => {
     const {Widget} = await library('@lumino/widgets');
     const {IStatusBar} = await library('@jupyterlab/statusbar');
@@ -146,8 +229,10 @@
       optional: [IStatusBar, IDocumentManager],
       activate: activate(Widget),
     };
-    const ofJobs = await jobs().catch(console.warn);
-    return {__esModule: true, default: ofJobs ? [slice, ofJobs] : slice};
+    const more = await Promise.all([
+      courses(Widget).catch(console.warn), jobs().catch(console.warn),
+    ]);
+    return {__esModule: true, default: [slice, ...more.filter(Boolean)]};
   };
 
   window._JUPYTERLAB = window._JUPYTERLAB || {};

@@ -1,0 +1,325 @@
+"""Handing in: at a deadline a folder of each student is copied, and feedback is laid back.
+
+What was taken is kept as a file for each student on the hub's side: nobody changes it afterwards.
+"""
+
+import logging
+import os
+import secrets
+import tarfile
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import IO
+
+from hub import metrics
+from hub.core import handingin
+from hub.core.courses import Collection, Submission, folder_of
+from hub.core.coursetree import Limits
+from hub.core.names import safe_name
+from hub.core.schedules import moment_of
+from hub.edge.folders import Changed, Folder, Odd, opened
+from hub.errors import BadInput, NotFound, Refusal, Unavailable
+from hub.publishing import Publishing
+from hub.unpacking import Sent, of_home
+from hub.updating import BACKUPS, keep_copy
+
+log = logging.getLogger("madang.courses")
+# a submission's problem; whoever shows it knows it by these
+NOTHING = "nothing was there"
+TOO_LARGE = "it is larger than may be collected"
+_LOOK = 2.0  # seconds between two looks at the deadlines
+_OWN, _LASTING = 0o700, 0o400
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What was laid into one student's folder; `problem` where not all of it could be."""
+
+    user: str
+    files: int
+    problem: str = ""
+
+
+class Collecting:
+    """Collections of one installation; deadlines are kept in a thread of its own."""
+
+    def __init__(
+        self, publishing: Publishing, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._publishing = publishing
+        self._store = publishing.store
+        self._homes = publishing.broker.edges.homes
+        self._clock = clock
+        most = publishing.settings.collect_mib << 20
+        self._limits = Limits(file=most, total=most, files=publishing.settings.course_files)
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="madang-collecting", daemon=True)
+
+    def start(self) -> None:
+        """Begin to keep the deadlines."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Keep them no more; the next service goes on."""
+        self._over.set()
+
+    # ---- verbs -----------------------------------------------------------------------------
+
+    def plan(self, course: str, name: str, path: str, due: str, by: str) -> Collection:
+        """A collection, or other values for one whose deadline has not come.
+
+        Args:
+            path: a folder in the course's.
+            due: local in the course's zone, “2026-12-01T18:00” or “18:00”; "" is now.
+
+        Raises:
+            NotFound: no such course.
+            BadInput: no name, folder or time; or it was taken already.
+        """
+        found, now = self._publishing.course(course), self._clock()
+        at = moment_of(due, found.zone, now) if due else now
+        there = self._store.collection(course, handingin.check_name(name))
+        if there is not None and there.taken_at is not None:
+            raise BadInput(
+                "{name} was collected already. Choose another name, or collect one student's "
+                "again.",
+                reason="collection", status=409, name=name,
+            )
+        made = Collection(
+            id=there.id if there else secrets.token_hex(8), course=course, name=name,
+            path=handingin.check_path(path), due=at, made_by=by, made_at=now,
+        )
+        self._store.put_collection(made)
+        log.info("course %s: %r is collected from %r at %s, for %r", course, name, path, at, by)
+        if not due:
+            self.look()
+        return self.get(course, name)
+
+    def again(self, course: str, name: str, user: str, by: str) -> Submission:
+        """Take what one student has now, in place of what was taken; for who was let hand in late.
+
+        Raises:
+            NotFound: no such collection or student.
+            BadInput: the deadline has not come.
+        """
+        found = self.get(course, name)
+        if found.taken_at is None:
+            raise BadInput("{name} is not collected yet.", reason="collection", status=409,
+                           name=name)
+        if user not in self._people(found):
+            raise NotFound("There is no student {user} in this course.", user=repr(user[:60]))
+        with self._lock:
+            made = self._take(found, user)
+            self._store.put_submissions([made])
+        log.info("course %s: %r of %r was collected again, for %r", course, name, user, by)
+        return made
+
+    def drop(self, course: str, name: str, by: str) -> Collection:
+        """Forget a collection whose deadline has not come.
+
+        Raises:
+            NotFound: no such collection.
+            BadInput: it was taken: what students have handed in stays.
+        """
+        found = self.get(course, name)
+        if found.taken_at is not None:
+            raise BadInput(
+                "{name} was collected: what was handed in stays.", reason="collection", status=409,
+                name=name,
+            )
+        self._store.drop_collection(found.id)
+        log.info("course %s: %r is not collected, for %r", course, name, by)
+        return found
+
+    def give_back(self, course: str, name: str, packed: bytes, by: str) -> list[Returned]:
+        """Lay files into students' folders: `<student>/…` comes to `feedback/<name>/…`.
+
+        Args:
+            packed: a tar.gz.
+
+        Raises:
+            NotFound: no such collection.
+            BadInput: no tar.gz, or a folder in it is nobody's; nothing is laid anywhere then.
+            Refusal: too large.
+        """
+        found = self.get(course, name)
+        sent = Sent(packed, self._limits)
+        odd = [x.path for x in sent.entries() if not x.mode.startswith("100")]
+        if odd:
+            raise BadInput("{path} is no file.", reason="feedback", path=odd[0][:200])
+        files = handingin.returned(
+            (x.path for x in sent.entries()), found, self._people(found)
+        )
+        made = [self._lay(found, user, sent, files[user]) for user in sorted(files)]
+        self._store.put_collection(replace(found, feedback_at=self._clock()))
+        log.info("course %s: feedback on %r to %d students, by %r", course, name, len(made), by)
+        return made
+
+    # ---- looking ---------------------------------------------------------------------------
+
+    def get(self, course: str, name: str) -> Collection:
+        """A collection.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = self._store.collection(course, name)
+        if found is None:
+            raise NotFound("The course {course} collects nothing by the name {name}.",
+                           course=course, name=repr(name[:60]))
+        return found
+
+    def list(self, course: str) -> Sequence[Collection]:
+        """The collections of a course, by deadline."""
+        return self._store.collections(course)
+
+    def submissions(self, found: Collection) -> Mapping[str, Submission]:
+        """What was taken of each student."""
+        return {x.user: x for x in self._store.submissions(found.id)}
+
+    def archive(self, found: Collection) -> IO[bytes]:
+        """All that was handed in: `<student>/<name>/…`, a tar.gz; an open file to close.
+
+        Raises:
+            Unavailable: the disk is full.
+        """
+        file = tempfile.TemporaryFile(dir=self._folder(found))  # noqa: SIM115 - given away
+        try:
+            with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as tar:
+                for user in sorted(self.submissions(found)):
+                    self._pack(tar, found, user)
+            file.seek(0)
+        except OSError as e:
+            file.close()
+            raise Unavailable("The archive cannot be made: {error}.", error=e) from e
+        return file
+
+    # ---- the deadline ----------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Take what is due.
+
+        Raises:
+            Unavailable: the disk is full, or the store does not answer; the next look goes on.
+        """
+        with self._lock:
+            for found in self._store.collections_due(self._clock()):
+                self._collect(found)
+
+    def _collect(self, found: Collection) -> None:
+        """Of each student once: of whom it was taken before a kill, it is not taken again."""
+        people, there = self._people(found), self.submissions(found)
+        for user in people:
+            if user not in there:
+                self._store.put_submissions([self._take(found, user)])
+        self._store.put_collection(replace(found, taken_at=self._clock()))
+        log.info("course %s: %r was collected of %d students", found.course, found.name,
+                 len(people))
+
+    def _take(self, found: Collection, user: str) -> Submission:
+        now, path = self._clock(), f"{folder_of(found.course)}/{found.path}"
+        problem, packed, sent = "", b"", None
+        try:
+            packed = of_home(self._homes.path(user), path, self._limits)
+            sent = Sent(packed, self._limits)
+        except Unavailable:
+            raise
+        except NotFound:
+            problem = NOTHING
+        except Refusal as e:
+            problem = TOO_LARGE if e.reason == "too-large" else e.message
+        if sent is not None:
+            self._keep(found, user, packed)
+        entries = sent.entries() if sent else ()
+        files = [x for x in entries if x.mode.startswith("100")]
+        metrics.COLLECTED.labels("problem" if problem else "taken").inc()
+        return Submission(
+            found.id, user, len(files), sum(x.size for x in files), now, problem
+        )
+
+    def _keep(self, found: Collection, user: str, packed: bytes) -> None:
+        folder = self._folder(found)
+        part = folder / f".{secrets.token_hex(8)}"
+        try:
+            fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _LASTING)
+            with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+                file.write(packed)
+                file.flush()
+                os.fsync(fd)
+            part.replace(self._place(found, user))
+        except OSError as e:
+            part.unlink(missing_ok=True)
+            raise Unavailable("What was handed in cannot be stored: {error}.", error=e) from e
+
+    def _pack(self, tar: tarfile.TarFile, found: Collection, user: str) -> None:
+        try:
+            sent = Sent(self._place(found, user).read_bytes(), self._limits)
+        except FileNotFoundError:  # nothing was there to be taken
+            return
+        for entry in sent.entries():
+            if entry.mode.startswith("100"):
+                info = tarfile.TarInfo(f"{handingin.folder_name(user)}/{found.name}/{entry.path}")
+                content = sent.read(entry.path)
+                info.size, info.mtime = len(content), int(found.due.timestamp())
+                tar.addfile(info, BytesIO(content))
+
+    # ---- feedback --------------------------------------------------------------------------
+
+    def _lay(
+        self, found: Collection, user: str, sent: Sent, files: Sequence[tuple[str, str]]
+    ) -> Returned:
+        where, laid, problem = f"{handingin.FEEDBACK}/{found.name}", 0, ""
+        try:
+            home = self._homes.path(user)
+            with opened(home, str(folder_of(found.course)), make=True) as folder:
+                for path, target in files:
+                    self._write(folder, f"{where}/{target}", sent.read(path))
+                    laid += 1
+                folder.sync()
+        except FileNotFoundError:
+            problem = "there is no home yet"
+        except (Odd, Changed):
+            problem = "something else stands in the way there"
+        except Refusal as e:
+            problem = e.message
+        return Returned(user, laid, problem)
+
+    def _write(self, folder: Folder, path: str, content: bytes) -> None:
+        """In place of an earlier feedback, which its reader may have written into: a copy stays."""
+        was = folder.read(path, self._limits.file)
+        if was.kind == "file" and was.content != content:
+            keep_copy(folder, f"{BACKUPS}/{handingin.FEEDBACK}", path, was.content)
+        if was.kind not in ("file", "absent"):
+            raise Odd(was.problem or was.kind)
+        if was.content != content or was.kind == "absent":
+            folder.write(path, content, was=was)
+
+    # ---- places ----------------------------------------------------------------------------
+
+    def _people(self, found: Collection) -> Sequence[str]:
+        group = self._publishing.course(found.course).group
+        return handingin.who_hands_in(self._publishing.broker.members(), group)
+
+    def _folder(self, found: Collection) -> Path:
+        folder = self._publishing.folder(found.course) / "collected" / found.id
+        folder.mkdir(mode=_OWN, parents=True, exist_ok=True)
+        return folder
+
+    def _place(self, found: Collection, user: str) -> Path:
+        return self._folder(found) / f"{safe_name(user)}.tar.gz"
+
+    def _loop(self) -> None:
+        while not self._over.wait(_LOOK):
+            try:
+                self.look()
+            except Refusal as e:
+                log.warning("what is due is collected later: %s", e.detail)
+            except Exception:
+                log.exception("what is due is not collected")
+

@@ -1,0 +1,57 @@
+// What of a course is open in Lab: in this window, and in others of the same browser.
+
+// by the same name as ours, see remoteEntry.js
+const {search} = new URL(import.meta.url);
+const {folderOf} = await import(`./coursetelling.js${search}`);
+
+const SOON = 300; // ms in which another window answers
+
+export class Open {
+  constructor(app, files, folder) {
+    this._files = files;
+    this._folder = folder;
+    this._asked = new Map(); // number of a question → paths that were answered
+    this._me = Math.random();
+    const name = `madang:courses:${app.serviceManager.serverSettings.baseUrl}`;
+    this._channel = window.BroadcastChannel ? new BroadcastChannel(name) : null;
+    this._channel?.addEventListener('message', ({data}) => this._hear(data));
+  }
+
+  // [{path, name, context, widgets}]: `name` is the path in the course's folder.
+  here(course) {
+    const cut = folderOf(this._folder, course).length + 1;
+    return this._files.open(folderOf(this._folder, course))
+      .map(one => ({...one, name: one.path.slice(cut)}));
+  }
+
+  async elsewhere(course) {
+    if (!this._channel) {
+      return [];
+    }
+    const question = `${this._me} ${Math.random()}`;
+    const answered = new Set();
+    this._asked.set(question, answered);
+    this._channel.postMessage({question, course});
+    await new Promise(done => setTimeout(done, SOON));
+    this._asked.delete(question);
+    return [...answered];
+  }
+
+  // Names, in any window.
+  async everywhere(course) {
+    const there = await this.elsewhere(course);
+    return [...new Set([...this.here(course).map(one => one.name), ...there])];
+  }
+
+  _hear({question, course, answer}) {
+    if (!answer) {
+      this._channel.postMessage({
+        question, answer: this.here(course).map(one => one.name),
+      });
+      return;
+    }
+    for (const name of answer) {
+      this._asked.get(question)?.add(name);
+    }
+  }
+}

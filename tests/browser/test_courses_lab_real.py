@@ -1,0 +1,95 @@
+"""The button "Update course" on a whole installation: the service that merges is the real one."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import shot
+from tests.browser.courselab import (
+    dialog,
+    item,
+    panel,
+    press,
+    tab,
+    type_into,
+)
+from tests.browser.test_courses import BOOK, FIRST, NEW, SECOND, Course
+from tests.workspace import Workspace, wait_for
+
+pytestmark = [pytest.mark.docker, pytest.mark.browser, pytest.mark.timeout(900)]
+NAME = "inlab"
+
+
+def with_kernel(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """As courses are: Lab would ask which kernel to take."""
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return {
+        path: json.dumps((found := json.loads(data)) | {
+            "metadata": found["metadata"] | {"kernelspec": kernel}}).encode()
+        if path.endswith(".ipynb") else data for path, data in files.items()
+    }
+
+
+def lab(page: Page, place: Workspace, user: str) -> None:
+    """Lab with the notebook open."""
+    page.goto(f"/user/{user}/lab/tree/courses/{NAME}/{BOOK}?reset")
+    page.wait_for_selector("#jp-main-statusbar", timeout=120_000)
+    expect(panel(page).locator(".jp-Cell").nth(1)).to_be_visible()
+    expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=120_000)
+
+
+def offered(page: Page, number: int) -> None:
+    """The item, after whoever comes back to the page has looked."""
+    def there() -> bool:
+        page.evaluate("() => { const now = Date.now; Date.now = () => now() + 60000;"
+                      "document.dispatchEvent(new Event('visibilitychange')); }")
+        return f"update {number}" in (item(page).text_content() or "")
+
+    wait_for(there, every=1, why="the item in the status bar")
+
+
+def test_a_release_comes_into_an_open_notebook_by_the_button(
+    place: Workspace, person: Callable[..., Page], tmp_path: Path
+) -> None:
+    course = Course(place, tmp_path / "clone", NAME)
+    course.push(with_kernel(FIRST), "Week 1")
+    page = person("student1")
+    student = place.student("student1")
+    assert student.start("cpu").status_code in {201, 202}
+    wait_for(student.ready, timeout=180, why="the server")
+    lab(page, place, "student1")
+    expect(page.locator(".Toastify")).to_contain_text("release 1 has come into your folder")
+    shot(page, "course-real-start")
+    cells = panel(page).locator(".jp-CodeCell")
+    type_into(page, 1, "  # of the student")
+    course.push(with_kernel(SECOND), "Week 2: tensors again")
+    offered(page, 2)
+    item(page).click()
+    expect(dialog(page)).to_contain_text("Week 2: tensors again")
+    expect(dialog(page)).to_contain_text("not saved yet")
+    press(page, "Update")
+    expect(dialog(page).locator("[data-fate=waiting]")).to_contain_text(BOOK)
+    press(page, "Close")
+    assert course.home("student1", "week2/cnn.ipynb").exists()
+    expect(item(page)).to_contain_text("waits for an open file")
+    item(page).click()
+    dialog(page).get_by_label(BOOK).check()
+    press(page, "Update")
+    expect(dialog(page).locator("[data-fate=beside]")).to_contain_text(BOOK)
+    shot(page, "course-real-report")
+    press(page, "Close")
+    expect(tab(page, BOOK)).to_be_visible()
+    mark = panel(page).locator(".madang-Course-mark")
+    expect(mark).to_have_count(1)
+    expect(cells.nth(0)).to_contain_text("a = 1  # of the student")
+    shot(page, "course-real-mark")
+    mark.get_by_role("button", name="Take it").click()
+    expect(mark).to_have_count(0)
+    expect(cells.nth(0)).to_contain_text("a = 10")
+    page.keyboard.press("Control+s")
+    # Lab writes a source line by line
+    wait_for(lambda: ["".join(x) for x in course.sources("student1")] == NEW, why="it is saved")
+    expect(page.locator(".jp-Dialog")).to_have_count(0)

@@ -1,0 +1,125 @@
+"""A push that ends in the middle: whoever sends it, git, or the service has gone."""
+
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub.core.courses import Author
+from hub.publishing import Publishing
+from tests.face.pushes import Person, good, kept
+from tests.face.running import PREFIX, Running, running, until
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Running]:
+    with running(tmp_path, course_mib=60, course_file_mib=5, course_files=200) as made:
+        yield made
+
+
+def gits() -> list[str]:
+    """The gits of our courses that run."""
+    said = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return [x for x in said.splitlines() if "http-backend" in x or "receive-pack" in x]
+
+
+def open_push(service: Running) -> socket.socket:
+    """A teacher's push of which only the beginning comes."""
+    host, _, port = service.url.removeprefix("http://").partition(":")
+    made = socket.create_connection((host, int(port)))
+    made.sendall((
+        f"POST {PREFIX}git/torch.git/git-receive-pack HTTP/1.1\r\nHost: x\r\n"
+        "Authorization: Bearer t-teacher\r\nTransfer-Encoding: chunked\r\n"
+        "Content-Type: application/x-git-receive-pack-request\r\n\r\n4\r\n00"
+    ).encode())
+    return made
+
+
+def test_who_goes_away_in_the_middle_leaves_no_git_and_nothing_else(
+    service: Running, publishing: Publishing
+) -> None:
+    opened = open_push(service)
+    until(gits, "git runs")
+    opened.close()
+    until(lambda: not gits(), "git has ended")
+    until(lambda: not kept(publishing), "nothing is left")
+
+
+def test_one_person_has_a_few_at_once_and_others_are_served(
+    service: Running, teacher: Person, student: Person
+) -> None:
+    good(teacher)
+    teacher.push()
+    opened = [open_push(service) for _ in range(4)]
+    until(lambda: service.app.state.git_turns["teacher"] == 4, "four are under way")
+    assert "429" in teacher.push(code=128)
+    student.clone()
+    for one in opened:
+        one.close()
+    until(lambda: not service.app.state.git_turns["teacher"], "all have ended")
+    teacher.clone()
+
+
+def test_when_publishing_fails_the_pusher_is_told_and_the_tick_does_it(
+    publishing: Publishing, teacher: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Publishing._add
+    broken = [True]
+
+    def add(self: Publishing, *given: Any) -> Any:
+        if broken:
+            raise OSError("the store is away")
+        return real(self, *given)
+
+    monkeypatch.setattr(Publishing, "_add", add)
+    good(teacher)
+    said = teacher.push()
+    assert "It will be published in a moment." in said
+    assert publishing.store.course("torch") is None
+    broken.clear()
+    until(lambda: publishing.store.course("torch"), "it is out")
+
+
+def _serve_and_die(folder: Path, told: Any) -> None:
+    """In a process of its own: a service that is killed when it is to publish."""
+
+    def dying(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Publishing.publish_commit = dying  # type: ignore[method-assign]
+    Publishing.recover = lambda _: None  # type: ignore[method-assign,assignment]
+    with running(folder, tick=60) as service:
+        told.send(service.url)
+        signal.pause()
+
+
+def test_a_service_that_is_killed_before_it_publishes_does_it_when_it_is_back(
+    tmp_path: Path
+) -> None:
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("fork").Process(
+        target=_serve_and_die, args=(tmp_path, theirs))
+    process.start()
+    assert ours.poll(60)
+    url = ours.recv()
+    dead = Running(url, *[None] * 7)  # type: ignore[arg-type]
+    teacher = Person(tmp_path / "teacher", dead, "t-teacher")
+    commit = good(teacher)
+    teacher.run("push", teacher.url(), "main")
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    with running(tmp_path) as service:
+        publishing: Publishing = service.app.state.publishing
+        until(lambda: publishing.releases("torch"), "the release is out")
+        made = publishing.release("torch", 1)
+        assert (made.commit, made.by) == (commit, "teacher")
+        assert publishing.given("torch", Author("teacher")).against == 1
+        student = Person(tmp_path / "ana", service, "t-ana")
+        folder, _ = student.clone()
+        assert (folder / "week1/a.ipynb").exists()

@@ -1,0 +1,292 @@
+"""What a student asks for: a fresh copy, one of two versions, an undo; and two at a time."""
+
+import json
+import os
+import stat
+import subprocess
+from datetime import timedelta
+
+import pytest
+
+from hub.errors import NotFound, Refusal, Unavailable
+from tests.floor.classes import COURSE, UID, Classroom, cells, dumped, fates
+
+ONE = cells(t="# Tensors", a="x = 1", b="y = 2")
+TWO = cells(t="# Tensors", a="x = 10", b="y = 2", c="z = 3")
+
+
+# ---- fresh, take, keep ---------------------------------------------------------------------------
+
+
+def test_a_fresh_copy_backs_up_what_was_there(room: Classroom) -> None:
+    room.publish({"w/a.ipynb": ONE, "b.txt": b"1"})
+    room.given()
+    room.edit("w/a.ipynb", "a", "mine")
+    made = room.handouts.fresh("minji", COURSE, "w/a.ipynb")
+    assert made is not None
+    assert (fates(made), made.update) == ({"w/a.ipynb": "updated"}, 2)
+    assert room.files()["w/a.ipynb"] == dumped(*ONE).decode()
+    (name, text), = room.backups().items()
+    assert name == "1/w/a.ipynb"
+    assert "mine" in text
+    assert room.handouts.fresh("minji", COURSE, "w/a.ipynb") is None
+    back = room.handouts.undo("minji", COURSE, 2)
+    assert fates(back) == {"w/a.ipynb": "updated"}
+    assert room.sources("w/a.ipynb")["a"] == "mine"
+
+
+def test_a_fresh_copy_of_what_was_deleted_or_is_newer(room: Classroom) -> None:
+    room.publish({"a.ipynb": ONE, "b.txt": b"1"}, data={"d": b"1"})
+    room.given()
+    for x in ("b.txt", "d"):
+        (room.folder() / x).unlink()
+    for x in ("b.txt", "d"):
+        assert room.handouts.fresh("minji", COURSE, x) is not None
+    assert room.files()["b.txt"] == "1"
+    assert room.files()["d"] == "/srv/courses/torch/1/d"
+    room.edit("a.ipynb", "a", "mine")
+    room.publish({"a.ipynb": TWO, "b.txt": b"2"}, data={"d": b"1"})
+    made = room.handouts.fresh("minji", COURSE, "a.ipynb")
+    assert made is not None
+    assert room.sources("a.ipynb")["a"] == "x = 10"
+    assert room.fates() == {"b.txt": "updated"}
+
+
+def test_a_fresh_copy_of_nothing_or_over_something_odd_is_refused(room: Classroom) -> None:
+    room.publish({"a.ipynb": ONE, "b.txt": b"1"}, later={"b.txt": timedelta(days=1)})
+    room.given()
+    for path in ("none.txt", "b.txt", "../x", "", "course.toml"):
+        with pytest.raises(NotFound):
+            room.handouts.fresh("minji", COURSE, path)
+    (room.folder() / "a.ipynb").unlink()
+    (room.folder() / "a.ipynb").mkdir()
+    with pytest.raises(Refusal, match="A folder stands in its place"):
+        room.handouts.fresh("minji", COURSE, "a.ipynb")
+    (room.folder() / "a.ipynb").rmdir()
+    (room.folder() / "a.ipynb").symlink_to("/etc/passwd")
+    assert room.handouts.fresh("minji", COURSE, "a.ipynb") is not None
+    assert room.files()["a.ipynb"] == dumped(*ONE).decode()
+
+
+def test_of_two_versions_of_a_cell_the_student_takes_one(room: Classroom) -> None:
+    room.publish({"a.ipynb": ONE})
+    room.given()
+    room.edit("a.ipynb", "a", "my a")
+    room.edit("a.ipynb", "b", "my b")
+    room.publish({"a.ipynb": cells(t="# Tensors", a="their a", b="their b")})
+    room.given()
+    assert room.handouts.take("minji", COURSE, "a.ipynb", "a").fate == "beside"
+    assert room.handouts.keep("minji", COURSE, "a.ipynb", "b").fate == "merged"
+    assert room.sources("a.ipynb") == {"t": "# Tensors", "a": "their a", "b": "my b"}
+    assert any("my a" in x for x in room.backups().values())
+    with pytest.raises(Refusal):
+        room.handouts.take("minji", COURSE, "a.ipynb", "a")
+    with pytest.raises(NotFound):
+        room.handouts.take("minji", COURSE, "none.ipynb", "a")
+    room.put("a.ipynb", b"broken")
+    with pytest.raises(Refusal, match="no notebook"):
+        room.handouts.keep("minji", COURSE, "a.ipynb", "a")
+    assert room.handouts.all_for("minji") == []
+
+
+# ---- undo ----------------------------------------------------------------------------------------
+
+
+def test_an_undo_puts_everything_back_and_holds_the_release(room: Classroom) -> None:
+    files = {"a.ipynb": ONE, "b.txt": b"1", "go.sh": b"#!", "same.txt": b"s"}
+    room.publish(files, data={"d": b"1"})
+    room.given()
+    room.edit("a.ipynb", "a", "mine")
+    room.put("b.txt", b"mine")
+    before = room.files()
+    room.publish({"a.ipynb": TWO, "b.txt": b"2", "new.txt": b"n", "same.txt": b"s"},
+                 data={"d": b"2"})
+    room.given()
+    made = room.handouts.undo("minji", COURSE, 2)
+    assert made.undone_at == room.now
+    assert fates(made) == {
+        "a.ipynb": "updated", "b.new.txt": "removed", "d": "updated", "go.sh": "new",
+        "new.txt": "removed",
+    }
+    assert room.files() == before
+    assert stat.S_IMODE((room.folder() / "go.sh").stat().st_mode) == 0o755
+    assert room.handouts.all_for("minji") == []
+    assert room.hand_out() is None
+    student = room.handouts.student("minji", COURSE)
+    assert student is not None
+    assert (student.release, student.held_at, student.update) == (1, 2, 2)
+
+
+def test_a_release_that_was_undone_comes_by_the_button_or_with_a_newer_one(
+    room: Classroom,
+) -> None:
+    for user in ("minji", "bora"):
+        room.publish({"a.ipynb": ONE}) if user == "minji" else None
+        room.given(user)
+        room.edit("a.ipynb", "b", "mine", user)
+    room.publish({"a.ipynb": TWO})
+    for user in ("minji", "bora"):
+        room.given(user)
+        room.handouts.undo(user, COURSE, 2)
+        assert room.hand_out(user) is None
+    assert room.given("minji", anyway=True).update == 3
+    room.publish({"a.ipynb": cells(t="# Tensors", a="x = 10", b="y = 2", c="z = 33")})
+    for user in ("minji", "bora"):
+        assert fates(room.given(user)) == {"a.ipynb": "merged"}
+        assert room.sources("a.ipynb", user) == {
+            "t": "# Tensors", "a": "x = 10", "b": "mine", "c": "z = 33",
+        }
+
+
+def test_what_was_changed_since_an_update_stays_with_the_old_one_beside(room: Classroom) -> None:
+    room.publish({"a.ipynb": ONE, "b.txt": b"1", "c.txt": b"1"})
+    room.given()
+    room.edit("a.ipynb", "a", "mine before")
+    room.publish({"a.ipynb": TWO, "b.txt": b"2", "c.txt": b"2", "n.txt": b"n"})
+    room.given()
+    room.edit("a.ipynb", "b", "mine since")
+    room.put("b.txt", b"mine since")
+    room.put("n.txt", b"mine since")
+    made = room.handouts.undo("minji", COURSE, 2)
+    assert {x.path: (str(x.fate), x.beside) for x in made.files} == {
+        "a.ipynb": ("kept", "a.old.ipynb"), "b.txt": ("kept", "b.old.txt"),
+        "c.txt": ("updated", ""), "n.txt": ("kept", ""),
+    }
+    assert room.sources("a.ipynb")["b"] == "mine since"
+    assert room.sources("a.old.ipynb")["a"] == "mine before"
+    found = room.files()
+    assert (found["b.txt"], found["b.old.txt"]) == ("mine since", "1")
+    assert (found["c.txt"], found["n.txt"]) == ("1", "mine since")
+    # what stays has release 2 in it: the next one is merged with that
+    room.publish({"a.ipynb": cells(t="# Tensors", a="x = 10", b="y = 2", c="z = 33")})
+    room.given()
+    assert room.sources("a.ipynb")["b"] == "mine since"
+    assert room.sources("a.ipynb")["c"] == "z = 33"
+
+
+def test_an_undo_is_done_once_and_newest_first(room: Classroom) -> None:
+    for x in (ONE, TWO, cells(t="# Third")):
+        room.publish({"a.ipynb": x})
+        room.given()
+    with pytest.raises(Refusal, match="Undo the update 3 first"):
+        room.handouts.undo("minji", COURSE, 2)
+    room.handouts.undo("minji", COURSE, 3)
+    with pytest.raises(Refusal, match="undone already"):
+        room.handouts.undo("minji", COURSE, 3)
+    room.handouts.undo("minji", COURSE, 2)
+    room.handouts.undo("minji", COURSE, 1)
+    assert room.files() == {}
+    with pytest.raises(NotFound):
+        room.handouts.undo("minji", COURSE, 4)
+    assert [x.undone_at for x in room.handouts.updates("minji", COURSE)] == [room.now] * 3
+
+
+def test_an_undo_leaves_a_later_fresh_copy(room: Classroom) -> None:
+    room.publish({"a.ipynb": ONE, "b.txt": b"1"})
+    room.given()
+    room.publish({"a.ipynb": TWO, "b.txt": b"2"})
+    room.given()
+    room.put("b.txt", b"mine")
+    assert room.handouts.fresh("minji", COURSE, "b.txt") is not None
+    made = room.handouts.undo("minji", COURSE, 2)
+    assert fates(made) == {"a.ipynb": "updated", "b.txt": "updated"}
+    assert room.files()["b.txt"] == "1"
+
+
+# ---- the disk, and others at the same time -------------------------------------------------------
+
+
+def test_two_at_once_take_turns(room: Classroom) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    room.publish({f"{i}.ipynb": ONE for i in range(5)})
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: room.hand_out(), range(8)))
+    assert sum(x is not None for x in made) == 1
+    assert len(room.handouts.updates("minji", COURSE)) == 1
+
+
+def test_a_file_saved_while_it_is_merged_comes_at_the_next_update(
+    room: Classroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room.publish({"a.ipynb": ONE, "b.txt": b"1"})
+    room.given()
+    room.edit("a.ipynb", "a", "mine")
+    room.publish({"a.ipynb": TWO, "b.txt": b"2"})
+    real = room.handouts._merging.merged
+
+    def saved(*args: object) -> object:
+        made = real(*args)
+        room.edit("a.ipynb", "b", "just now")
+        return made
+
+    monkeypatch.setattr(room.handouts._merging, "merged", saved)
+    assert room.fates() == {"a.ipynb": "waiting", "b.txt": "updated"}
+    assert room.sources("a.ipynb") == {"t": "# Tensors", "a": "mine", "b": "just now"}
+    monkeypatch.undo()
+    (made,) = room.handouts.all_for("minji")
+    assert fates(made) == {"a.ipynb": "beside"}
+    assert room.sources("a.ipynb")["b"] == "just now"
+
+
+def test_what_students_have_is_seen_by_their_instructors(room: Classroom) -> None:
+    room.publish({"a.ipynb": ONE, "b.ipynb": ONE})
+    room.given()
+    room.edit("a.ipynb", "a", "mine")
+    found = room.book("a.ipynb")
+    found["cells"][1]["execution_count"] = 3
+    (room.folder() / "a.ipynb").write_text(json.dumps(found))
+    room.publish({"a.ipynb": TWO, "b.ipynb": ONE})
+    room.given()
+    bora, minji = room.handouts.overview(COURSE)
+    assert (bora.user, bora.release, bora.opened, bora.executed) == ("bora", None, False, {})
+    assert (minji.user, minji.release, minji.at, minji.opened) == ("minji", 2, room.now, True)
+    assert minji.conflicts == 1
+    assert minji.executed == {"a.ipynb": (1, 3), "b.ipynb": (0, 2)}
+    room.given("bora")
+    bora, _ = room.handouts.overview(COURSE)
+    assert (bora.release, bora.opened) == (2, False)
+    room.put(".ipynb_checkpoints/b-checkpoint.ipynb", b"{}", "bora")
+    assert room.handouts.overview(COURSE)[0].opened
+
+
+def test_a_full_disk_is_told_loses_nothing_and_the_update_goes_on_later(room: Classroom) -> None:
+    home = room.floor.broker.edges.homes.ensure("minji")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(home)], check=True)
+    try:
+        os.chown(home, UID, UID)
+        room.publish({"a.ipynb": ONE, "b.bin": b"1" * 100_000, "c.txt": b"1", "z.bin": b"1"})
+        room.given()
+        room.edit("a.ipynb", "b", "mine")
+        large = room.put("large", b"x" * 500_000)
+        before = room.files()
+        room.publish({"a.ipynb": TWO, "b.bin": b"2" * 480_000, "c.txt": b"2", "z.bin": b"2" * 10})
+        with pytest.raises(Unavailable) as refused:
+            room.hand_out()
+        assert (refused.value.reason, refused.value.status) == ("disk-full", 507)
+        assert room.sources("a.ipynb")["b"] == "mine"
+        assert room.files()["b.bin"] == before["b.bin"]
+        assert room.handouts.all_for("minji") == []
+        large.unlink()
+        (made,) = room.handouts.all_for("minji")
+        assert fates(made) == {
+            "a.ipynb": "merged", "b.bin": "updated", "c.txt": "updated", "z.bin": "updated",
+        }
+        room.handouts.undo("minji", COURSE, 2)
+        assert room.files() == {k: x for k, x in before.items() if k != "large"}
+    finally:
+        subprocess.run(["umount", str(home)], check=True)
+
+
+def test_a_fault_in_the_merge_costs_only_that_notebook(
+    room: Classroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room.publish({"a.ipynb": ONE, "b.ipynb": ONE})
+    room.given()
+    room.edit("a.ipynb", "a", "mine")
+    room.publish({"a.ipynb": TWO, "b.ipynb": TWO})
+    monkeypatch.setattr("hub.core.course.merge", lambda *_, **__: 1 / 0)
+    made = room.given()
+    assert fates(made) == {"a.ipynb": "odd", "b.ipynb": "updated"}
+    assert room.sources("a.ipynb")["a"] == "mine"
+    assert room.sources("a.new.ipynb")["c"] == "z = 3"
