@@ -99,7 +99,8 @@ class Attending:
 
         def errand() -> None:
             try:
-                self._handouts.hand_out(*who)
+                # it may have waited: who has come to work meanwhile gets it at the next start
+                self._handouts.hand_out(*who, may=lambda: who[0] not in self._at_work())
                 self._failed.pop(who, None)
             except (Refusal, Unknown, Unavailable) as e:
                 self._failed[who] = time.monotonic()

@@ -9,8 +9,9 @@ import secrets
 import tarfile
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +21,7 @@ from hub import metrics
 from hub.core import handingin
 from hub.core.courses import Collection, Submission, folder_of
 from hub.core.coursetree import Limits
+from hub.core.handingin import Returned
 from hub.core.names import safe_name
 from hub.core.schedules import moment_of
 from hub.edge.folders import Changed, Folder, Odd, opened
@@ -32,17 +34,11 @@ log = logging.getLogger("madang.courses")
 # a submission's problem; whoever shows it knows it by these
 NOTHING = "nothing was there"
 TOO_LARGE = "it is larger than may be collected"
+LEFT_OUT = "links and locked files were left out"
+UNREADABLE = "it could not be read"
+_PATIENCE = 5.0  # seconds for what is being collected
 _LOOK = 2.0  # seconds between two looks at the deadlines
 _OWN, _LASTING = 0o700, 0o400
-
-
-@dataclass(frozen=True)
-class Returned:
-    """What was laid into one student's folder; `problem` where not all of it could be."""
-
-    user: str
-    files: int
-    problem: str = ""
 
 
 class Collecting:
@@ -57,7 +53,7 @@ class Collecting:
         self._clock = clock
         most = publishing.settings.collect_mib << 20
         self._limits = Limits(file=most, total=most, files=publishing.settings.course_files)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # held while something is collected
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="madang-collecting", daemon=True)
 
@@ -84,21 +80,23 @@ class Collecting:
         """
         found, now = self._publishing.course(course), self._clock()
         at = moment_of(due, found.zone, now) if due else now
-        there = self._store.collection(course, handingin.check_name(name))
-        if there is not None and there.taken_at is not None:
-            raise BadInput(
-                "{name} was collected already. Choose another name, or collect one student's "
-                "again.",
-                reason="collection", status=409, name=name,
+        where = handingin.check_path(path)
+        with self._alone():
+            there = self._store.collection(course, handingin.check_name(name))
+            if there is not None and (there.taken_at or self.submissions(there)):
+                raise BadInput(
+                    "{name} was collected already. Choose another name, or collect one student's "
+                    "again.", reason="collection", status=409, name=name,
+                )
+            made = Collection(
+                id=there.id if there else secrets.token_hex(8), course=course, name=name,
+                path=where, due=at, made_by=by, made_at=now,
             )
-        made = Collection(
-            id=there.id if there else secrets.token_hex(8), course=course, name=name,
-            path=handingin.check_path(path), due=at, made_by=by, made_at=now,
-        )
-        self._store.put_collection(made)
-        log.info("course %s: %r is collected from %r at %s, for %r", course, name, path, at, by)
-        if not due:
-            self.look()
+            self._store.put_collection(made)
+            log.info("course %s: %r is collected from %r at %s, for %r", course, name, path, at,
+                     by)
+            if not due:
+                self._collect(made)
         return self.get(course, name)
 
     def again(self, course: str, name: str, user: str, by: str) -> Submission:
@@ -114,7 +112,7 @@ class Collecting:
                            name=name)
         if user not in self._people(found):
             raise NotFound("There is no student {user} in this course.", user=repr(user[:60]))
-        with self._lock:
+        with self._alone():
             made = self._take(found, user)
             self._store.put_submissions([made])
         log.info("course %s: %r of %r was collected again, for %r", course, name, user, by)
@@ -127,13 +125,14 @@ class Collecting:
             NotFound: no such collection.
             BadInput: it was taken: what students have handed in stays.
         """
-        found = self.get(course, name)
-        if found.taken_at is not None:
-            raise BadInput(
-                "{name} was collected: what was handed in stays.", reason="collection", status=409,
-                name=name,
-            )
-        self._store.drop_collection(found.id)
+        with self._alone():
+            found = self.get(course, name)
+            if found.taken_at is not None or self.submissions(found):
+                raise BadInput(
+                    "{name} was collected: what was handed in stays.", reason="collection",
+                    status=409, name=name,
+                )
+            self._store.drop_collection(found.id)
         log.info("course %s: %r is not collected, for %r", course, name, by)
         return found
 
@@ -157,7 +156,8 @@ class Collecting:
             (x.path for x in sent.entries()), found, self._people(found)
         )
         made = [self._lay(found, user, sent, files[user]) for user in sorted(files)]
-        self._store.put_collection(replace(found, feedback_at=self._clock()))
+        with self._alone():
+            self._store.put_collection(replace(self.get(course, name), feedback_at=self._clock()))
         log.info("course %s: feedback on %r to %d students, by %r", course, name, len(made), by)
         return made
 
@@ -210,34 +210,57 @@ class Collecting:
         """
         with self._lock:
             for found in self._store.collections_due(self._clock()):
-                self._collect(found)
+                try:
+                    self._collect(found)
+                except Unavailable:
+                    raise
+                except Exception:  # one course's must not keep the others from being collected
+                    log.exception("course %s: %r is collected later", found.course, found.name)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Not while something is being collected: no time and no name changes under it."""
+        if not self._lock.acquire(timeout=_PATIENCE):
+            raise Unavailable(
+                "Something is being collected just now. Try again in a minute.", reason="busy",
+            )
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _collect(self, found: Collection) -> None:
         """Of each student once: of whom it was taken before a kill, it is not taken again."""
         people, there = self._people(found), self.submissions(found)
         for user in people:
             if user not in there:
-                self._store.put_submissions([self._take(found, user)])
+                kept = self._place(found, user)
+                packed = kept.read_bytes() if kept.exists() else None
+                self._store.put_submissions([self._take(found, user, packed)])
         self._store.put_collection(replace(found, taken_at=self._clock()))
         log.info("course %s: %r was collected of %d students", found.course, found.name,
                  len(people))
 
-    def _take(self, found: Collection, user: str) -> Submission:
+    def _take(self, found: Collection, user: str, kept: bytes | None = None) -> Submission:
+        """`kept`: what was taken, and not written down, because the service was killed."""
         now, path = self._clock(), f"{folder_of(found.course)}/{found.path}"
-        problem, packed, sent = "", b"", None
+        problem, packed, sent = "", kept or b"", None
         try:
-            packed = of_home(self._homes.path(user), path, self._limits)
+            packed = packed or of_home(self._homes.path(user), path, self._limits)
             sent = Sent(packed, self._limits)
-        except Unavailable:
-            raise
         except NotFound:
             problem = NOTHING
         except Refusal as e:
-            problem = TOO_LARGE if e.reason == "too-large" else e.message
-        if sent is not None:
+            problem = TOO_LARGE if e.reason == "too-large" else UNREADABLE
+        except OSError as e:
+            log.warning("the home of %r cannot be read: %s", user, e)
+            problem = UNREADABLE
+        if sent is not None and kept is None:
             self._keep(found, user, packed)
-        entries = sent.entries() if sent else ()
+        entries = list(sent.entries()) if sent else []
         files = [x for x in entries if x.mode.startswith("100")]
+        if len(files) < len(entries):
+            problem = LEFT_OUT
         metrics.COLLECTED.labels("problem" if problem else "taken").inc()
         return Submission(
             found.id, user, len(files), sum(x.size for x in files), now, problem

@@ -29,7 +29,7 @@ log = logging.getLogger("madang.courses")
 FRESH = "fresh"  # what is said in a journal of an update of one file
 _WAIT = 30.0  # seconds for an update of the same student's that is under way
 _POLL = 0.02
-_OLD = "old"
+_OLD = ("old", *(f"old-{i}" for i in range(2, 10)))
 _BACK = Text("It is as it was before the update.")
 _SINCE = Text("You have changed it since: it stays.")
 _OLD_BESIDE = Text(
@@ -76,30 +76,44 @@ class Desk:
             raise NotFound("There was no update {update}.", update=update)
         made, before = found
         if made.undone_at is None:
-            self.journal.begin_undo(update)
+            # first: what cannot be put back is not begun, or it would be tried for ever
             back, kept = undoing(self.folder, self.journal, update, self.most)
-            old = [self._beside(x) for x in kept if x.content is not None]
+            self.journal.begin_undo(update)
+            beside = {x.path: self._beside(x) for x in kept if x.content is not None}
+            old = [x for x in beside.values() if x is not None]
             failed = carry_out(self.folder, [*back, *old], self.publishing.blob)
-            made = replace(made, undone_at=now, files=_told(back, old, kept, failed))
+            names = {k: x.path for k, x in beside.items() if x and x.path not in failed}
+            made = replace(made, undone_at=now, files=_told(back, names, kept, failed))
             stay = {x.path for x in kept} | failed.keys()
             store.undone(self._stood(made, before, stay), update, now)
         self.journal.end_undo()
         return made
 
-    def _beside(self, step: Step) -> Step:
-        """What an undo cannot put in place goes beside it."""
-        path = beside(step.path, _OLD)
-        return replace(step, path=path, seen=self.folder.read(path, self.most, keep=False))
+    def _beside(self, step: Step) -> Step | None:
+        """What an undo cannot put in place goes beside it, under a name that nothing else has.
+
+        After a kill it lies there already.
+        """
+        for mark in _OLD:
+            path = beside(step.path, mark)
+            seen = self.folder.read(path, self.most, keep=False)
+            if seen.kind == "absent" or (step.after and seen.sha256 == step.after):
+                return replace(step, path=path, seen=seen)
+        return None
 
     def _stood(self, made: Handout, before: Student, stay: set[str]) -> Student:
         """Where the student stands after an undo."""
         later = [x for x in self.publishing.store.handouts(made.user, made.course)
                  if x.update > made.update and not x.undone_at]
         stay = stay | {path for x in later for path in self.journal.read(x.update)}
+        if self.journal.wanted(made.update) == FRESH:
+            # only what it touched: other files may have come to another release since
+            own = self.journal.read(made.update).keys() - stay
+            left = {k: x for k, x in self.student.bases.items() if k not in own}
+            put = {k: before.bases[k] for k in own if k in before.bases}
+            return replace(self.student, bases={**left, **put})
         bases: dict[str, BaseFact] = {k: x for k, x in before.bases.items() if k not in stay}
         bases |= {k: x for k, x in self.student.bases.items() if k in stay}
-        if self.journal.wanted(made.update) == FRESH:
-            return replace(self.student, bases={**self.student.bases, **bases})
         return replace(self.student, release=before.release, bases=bases, held_at=made.release)
 
 
@@ -157,17 +171,15 @@ def stuck(path: str, problem: str) -> Refusal:
 
 
 def _told(
-    back: list[Step], old: list[Step], kept: list[Step], failed: dict[str, str]
+    back: list[Step], beside: dict[str, str], kept: list[Step], failed: dict[str, str]
 ) -> tuple[FileFate, ...]:
-    """What an undo came to, for the student."""
-    names = {x.path for x in old}
+    """What an undo came to, for the student; `beside`: file → where what it was lies now."""
     return (
         *(FileFate(x.path, _fate(x), note=_BACK) for x in back if x.path not in failed),
         *(FileFate(x.path, Fate.ODD, note=handingout.why_odd(failed[x.path])) for x in back
           if x.path in failed),
-        *(FileFate(x.path, Fate.KEPT, beside=y, note=_OLD_BESIDE)
-          if (y := beside(x.path, _OLD)) in names else FileFate(x.path, Fate.KEPT, note=_SINCE)
-          for x in kept),
+        *(FileFate(x.path, Fate.KEPT, beside=beside[x.path], note=_OLD_BESIDE)
+          if x.path in beside else FileFate(x.path, Fate.KEPT, note=_SINCE) for x in kept),
     )
 
 

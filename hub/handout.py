@@ -27,6 +27,10 @@ log = logging.getLogger("madang.courses")
 _RELEASE = "release"
 
 
+def _always() -> bool:
+    return True
+
+
 class Handouts:
     """Handouts of one installation. Any number of threads and processes."""
 
@@ -52,7 +56,7 @@ class Handouts:
 
     def hand_out(
         self, user: str, course: str, *, open: Collection[str] = (),  # noqa: A002 - as Lab says
-        anyway: bool = False,
+        anyway: bool = False, may: Callable[[], bool] = _always,
     ) -> Handout | None:
         """Give somebody the newest release; None where there is nothing new.
 
@@ -62,6 +66,7 @@ class Handouts:
             open: files that are open in Lab: they wait.
             anyway: they have asked for it: also what they have undone, and what could not be
                 handed out before.
+            may: whether it may still be written; by now somebody may have it open.
 
         Raises:
             NotFound: they have no such course.
@@ -72,9 +77,10 @@ class Handouts:
             release = self.store.newest(course)
             if release is None or (release.number <= desk.student.held_at and not anyway):
                 return None
-            return self._give(desk, Ask(course, release.number, frozenset(open), anyway), release)
+            ask = Ask(course, release.number, frozenset(open), anyway)
+            return self._give(desk, ask, release, may)
 
-    def all_for(self, user: str) -> list[Handout]:
+    def all_for(self, user: str, may: Callable[[], bool] = _always) -> list[Handout]:
         """Give somebody what is new in all their courses; what cannot be is in the log.
 
         One query where nothing is new; no file is looked at.
@@ -87,7 +93,7 @@ class Handouts:
             return made
         for course in due:
             try:
-                found = self.hand_out(user, course)
+                found = self.hand_out(user, course, may=may)
                 made += [found] if found else []
             except Refusal as e:
                 metrics.refused(e.reason)
@@ -115,7 +121,9 @@ class Handouts:
         new = handingout.handed(newest.visible(now))
         return not handingout.is_current(student, newest.number, new)
 
-    def _give(self, desk: Desk, ask: Ask, release: Release) -> Handout | None:
+    def _give(
+        self, desk: Desk, ask: Ask, release: Release, may: Callable[[], bool]
+    ) -> Handout | None:
         begun, student = time.monotonic(), desk.student
         if release.number < student.release:  # what they have was withdrawn: it stays
             release = self.publishing.release(ask.course, student.release)
@@ -123,11 +131,13 @@ class Handouts:
         new = handingout.handed(release.visible(self.clock()))
         if not ask.again and handingout.is_current(student, release.number, new):
             return None
-        if ask.again and desk.folder.empty:
-            # they have thrown the whole folder away and ask for it: from the beginning
+        if ask.again and _nothing_left(desk):
+            # they have thrown it all away and ask for it: from the beginning
             student = replace(student, bases={})
         update = self._update(desk, student, ask)
         update.plan(new)
+        if not may():
+            return None
         made = self._finish(desk, update, _RELEASE)
         metrics.COURSE_HANDOUT_SECONDS.observe(time.monotonic() - begun)
         return made
@@ -269,6 +279,11 @@ class Handouts:
             desk.folder.sync()
         left = notebooks.beside_of(json.loads(made))
         return FileFate(path, Fate.BESIDE if left else Fate.MERGED)
+
+
+def _nothing_left(desk: Desk) -> bool:
+    """Whether nothing is there of what was handed out: feedback and own files may be."""
+    return not any(desk.folder.look(x).kind != "absent" for x in desk.student.bases)
 
 
 def _count(made: Handout) -> None:

@@ -24,6 +24,7 @@ from hub.errors import NotFound, Unavailable
 log = logging.getLogger("madang.courses")
 LINK = "link:"
 _PLAN, _UNDOING = "plan.json", "undoing"
+_OTHER_MOST = 64 << 20  # bytes of a file that is no notebook, as an update reads them
 _KEPT = 20  # updates of one student and course that can be undone
 _OWN = 0o700
 
@@ -207,8 +208,9 @@ def undoing(
     for path, (before, after, executable) in journal.read(update).items():
         if before == after:
             continue
-        folder.settle(path, _sha(before), _sha(after), most)
-        seen = folder.read(path, most, keep=False)
+        large = most if path.endswith(".ipynb") else max(most, _OTHER_MOST)
+        folder.settle(path, _sha(before), _sha(after), large)
+        seen = folder.read(path, large, keep=False)
         old = None
         if before and not before.startswith(LINK):
             old = journal.content(update, before)

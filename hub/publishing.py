@@ -58,6 +58,7 @@ class Publishing(Shelf):
         self.schedules = schedules
         self._clock = clock
         self._next: dict[str, datetime | None] = {}
+        self._begun = False
 
     # ---- drafts ----------------------------------------------------------------------------
 
@@ -125,17 +126,25 @@ class Publishing(Shelf):
                 "This cannot be published: {count} problems have to be mended first.",
                 reason="course", count=sum(x.fatal for x in draft.problems),
             )
-        last = self._last(draft.course)
-        if (last.number if last else None) != draft.against:
-            raise _faster()
+        self._check_first(draft)
         try:
             for one in draft.files:
                 self.blobs.put(draft.content(one.path))
             with self.alone(draft.course):
+                # once more: another was published while this one waited for its turn
+                self._check_first(draft)
                 commit = self._commit(draft, notes)
                 return self._publish(draft.course, commit)
         except OSError as e:
             raise _full(e) from e
+
+    def _check_first(self, draft: Draft) -> None:
+        """Refuse where there is another release than the one that was compared with."""
+        last = self._last(draft.course)
+        tip = self.repo(draft.course).tip()
+        # a push that is main's already and not out yet comes first, too
+        if (last.number if last else None) != draft.against or (last and tip != last.commit):
+            raise _faster()
 
     def accept(self, one: Accepted) -> None:
         """Keep what is needed to publish a commit: it is about to become main's.
@@ -183,22 +192,26 @@ class Publishing(Shelf):
         """For `Recovering`: finish what was cut short, and show what has become visible.
 
         Raises:
-            Unavailable: one course could not be; the others were.
+            Exception: one course could not be; the others were.
         """
         now = self._clock()
-        if not self._next:
-            self._next = {x.name: now for x in self.store.courses()}
-        failed: list[Unavailable] = []
+        if not self._begun:
+            for one in self.store.courses():
+                self._next.setdefault(one.name, now)
+            self._begun = True
+        failed: list[Exception] = []
         for path in sorted(self.root.glob("*/pending/*.json")):
             try:
                 self._finish(path, now)
-            except Unavailable as e:
+            except FileNotFoundError:  # the push itself has just finished it
+                continue
+            except Exception as e:  # noqa: BLE001 - one course's fault must not stop the others
                 failed.append(e)
-        for name in [k for k, at in self._next.items() if at is not None and at <= now]:
+        for name in [k for k, at in list(self._next.items()) if at is not None and at <= now]:
             try:
                 with self.alone(name):
                     self._show(name)
-            except Unavailable as e:
+            except Exception as e:  # noqa: BLE001 - as above
                 failed.append(e)
         if failed:
             raise failed[0]

@@ -19,7 +19,7 @@ from hub.core.courses import (
 )
 from hub.core.handingout import Act, Ask, Decision, Mine
 from hub.edge.folders import Changed, Folder, Odd, Seen, beside
-from hub.errors import Refusal, Text
+from hub.errors import BadInput, Refusal, Text
 from hub.merging import Merging, NotMerged
 from hub.placing import LINK, Journal, Step, carry_out, code_of
 
@@ -27,6 +27,7 @@ log = logging.getLogger("madang.courses")
 BACKUPS = ".course-backup"
 _BESIDE = ("new", "new-2", "new-3", "new-4")
 _TWICE = 50  # backups of one file for one release
+_HELD_MOST = 128 << 20  # bytes; a student can fill every notebook to the limit
 _SOURCE = 4000  # characters of a cell
 _OTHER_MOST = 64 << 20  # bytes of a file that is no notebook: more is the student's for certain
 # cells with something of the student's in them
@@ -56,6 +57,8 @@ class Update:
     fates: dict[str, FileFate] = field(default_factory=dict)
     bases: dict[str, BaseFact] = field(default_factory=dict)
     steps: dict[str, Step] = field(default_factory=dict)
+    mains: dict[str, str] = field(default_factory=dict)  # what lies beside → beside which file
+    held: int = 0  # bytes of notebooks that wait in memory to be written
     backups: dict[str, bytes] = field(default_factory=dict)
 
     # ---- planning ------------------------------------------------------------------------------
@@ -126,6 +129,9 @@ class Update:
         if made.act is Act.BESIDE:
             assert fact is not None
             name = self._beside(base, fact, taken)
+            if not name:  # every name is taken: told, and tried again when somebody asks for it
+                made = Decision(Act.NOTHING, Fate.ODD, base, handingout.why_odd("way"))
+            self.mains[name] = path
             if made.base == base and name not in self.steps:
                 made = replace(made, fate="")  # told before, and still so
         elif base and base.beside and not (made.base and made.base.beside):
@@ -160,6 +166,9 @@ class Update:
         digest = sha256(made.content).hexdigest()
         given = handingout.merged(fact.path, fact.sha256, digest)
         if digest != seen.sha256:
+            self.held += len(seen.content) + len(made.content)
+            if self.held > _HELD_MOST and self.steps:
+                return Decision(Act.NOTHING, Fate.WAITING, base)  # the next update goes on
             self._step(fact.path, seen, digest, content=made.content)
             self.backups[fact.path] = seen.content
         theirs = any(x.fate in _THEIRS for x in made.cells)
@@ -265,10 +274,18 @@ class Update:
         """What the student was faster with waits; what has no way is left."""
         for path, problem in failed.items():
             del self.steps[path]
+            if path in self.mains:
+                # the new one does not lie there: the file is as if it had not been looked at
+                self._not_given(self.mains[path])
+                continue
             if path not in self.fates and path not in self.bases:
-                continue  # something beside
+                continue  # something beside that was to go
             old, wanted = self.student.bases.get(path), self.bases.pop(path, None)
             changing = problem == "changing"
+            if wanted is None and not changing:
+                # it was to be removed, and cannot be: it is the student's from now on
+                self.fates[path] = FileFate(path, Fate.REMOVED_KEPT)
+                continue
             if old is not None:
                 self.bases[path] = old
             if not changing and wanted is not None:
@@ -278,6 +295,15 @@ class Update:
             fate = Fate.WAITING if changing else Fate.ODD
             self.fates[path] = FileFate(path, fate, note=handingout.why_odd(problem))
 
+    def _not_given(self, path: str) -> None:
+        old = self.student.bases.get(path)
+        self.bases.pop(path, None)
+        if old is not None:
+            self.bases[path] = old
+        self.fates[path] = FileFate(
+            path, Fate.WAITING, note=handingout.why_odd("changing")
+        )
+
     def _back_up(self) -> None:
         """For whoever looks in Lab; the hub has its own."""
         for path, content in self.backups.items():
@@ -285,7 +311,7 @@ class Update:
                 keep_copy(
                     self.place.folder, self.backup_folder, path, content, lasting=False
                 )
-            except (Odd, Changed) as e:
+            except (Odd, Changed, BadInput) as e:
                 log.info("%s: no copy of %s in the home: %r", self.student.user, path, e)
 
 

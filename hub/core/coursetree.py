@@ -9,6 +9,7 @@ from hub.errors import Text
 
 REGULAR = frozenset({"100644", "100755", "100664"})
 _LINK, _MODULE = "120000", "160000"
+_DEEPEST = 24  # a backup lies deeper by some
 _LONGEST_PATH, _LONGEST_NAME = 400, 200  # bytes; a handout writes beside, with a longer name
 _NOT_HANDED_OUT = frozenset({
     ".gitignore", ".gitattributes", ".gitmodules", ".gitkeep", ".github", ".gitlab-ci.yml",
@@ -110,6 +111,8 @@ def _name(path: str) -> Text | None:
         (max(sizes) > _LONGEST_NAME or sum(sizes) + len(sizes) > _LONGEST_PATH,
          Text("The path is too long: at most {name} bytes for a name, {path} for all of it.",
               name=_LONGEST_NAME, path=_LONGEST_PATH)),
+        (len(names) > _DEEPEST,
+         Text("There are too many folders in folders: at most {most}.", most=_DEEPEST)),
         (any(x != x.strip() or x.endswith(".") for x in names),
          Text("A name begins or ends with a blank, or ends with a dot.")),
     )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 
@@ -12,8 +13,17 @@ from hub.errors import BadInput
 
 FEEDBACK = "feedback"  # in a course's folder
 _PLAIN = re.compile(r"[\w@+-][\w.@+-]*")
-_DEEPEST = 20
+_DEEPEST, _LONGEST = 10, 200  # folders in folders; bytes of a name
 _SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What was laid into one student's folder; `problem` where not all of it could be."""
+
+    user: str
+    files: int
+    problem: str = ""
 
 
 def check_name(name: str) -> str:
@@ -39,6 +49,7 @@ def check_path(path: str) -> str:
     found = path.strip("/")
     parts = found.split("/")
     bad = any(x in ("", ".", "..") or x.startswith(".") or not x.isprintable() for x in parts)
+    bad = bad or any(len(x.encode()) > _LONGEST for x in parts)
     if bad or len(parts) > _DEEPEST or parts[0] == FEEDBACK:
         raise BadInput(
             "Name a folder in the course's folder that students work in, like homework1: {path}.",

@@ -149,7 +149,7 @@ def _data(ask: Ask, base: BaseFact | None, new: FileFact, mine: Mine) -> Decisio
     known = base is not None and base.written.startswith(_LINK)
     same = base is not None and base.sha256 == new.sha256
     if mine.kind == "absent":
-        if known and same:
+        if known and same and base is not None and not (base.beside and ask.again):
             return Decision(Act.NOTHING, "", base)
         return Decision(Act.LINK, Fate.NEW, given)
     if _our_link(ask, mine):

@@ -242,6 +242,8 @@ class Folder:
             io.clear(place, aside)
 
     def _put(self, path: str, make: io.Make, was: Seen, *, lasting: bool = True) -> None:
+        if was.kind not in ("absent", "file", "link"):
+            raise Odd(was.problem or was.kind)
         *way, name = parts_of(path)
         aside = io.aside_of(name)
         with io.told(path), self._place(way, make=True) as place:

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -61,11 +62,14 @@ class Booting:
         spawner = self._spawner
         spawner.say_stage(47, words.say(spawner.language, "Your courses are brought up to date."))
         # in threads of its own: what is still under way must not hold up a stop
+        late = threading.Event()
         given = asyncio.get_running_loop().run_in_executor(
-            spawner.course_threads, spawner.handouts().all_for, spawner.user.name
+            spawner.course_threads,
+            lambda: spawner.handouts().all_for(spawner.user.name, lambda: not late.is_set()),
         )
         done, _ = await asyncio.wait([given], timeout=_COURSES)
         if not done:
+            late.set()  # from here on a notebook may be open
             spawner.log.warning(
                 "the courses of %s take more than %d seconds: the server starts without",
                 spawner.user.name, _COURSES,

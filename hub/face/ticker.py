@@ -77,8 +77,9 @@ class Ticker:
             took = time.monotonic() - begun
             rested = max(rested, begun) + max(_APART, 2 * took)
             if self._woken.wait(max(0.01, self._every - took)):
-                early = rested - (_AT_ONCE - 1) * _APART - time.monotonic()
-                self._stop.wait(min(self._every, max(0.0, early)))
+                # a wake never makes the next tick later than none would
+                early = min(rested - (_AT_ONCE - 1) * _APART, begun + self._every)
+                self._stop.wait(max(0.0, early - time.monotonic()))
 
     def _tick(self) -> None:
         metrics.TICKS.inc()

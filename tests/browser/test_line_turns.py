@@ -30,7 +30,7 @@ def waiting(page: Page) -> Any:
 def cannot_be_extended(page: Page) -> None:
     """Somebody waits: no button, and the panel says why."""
     shot(page, "line-countdown")
-    told = page.locator(".Toastify__toast")
+    told = page.locator(".Toastify__toast--warning")  # beside it lies what is new in a course
     expect(told).to_contain_text(re.compile(r"\d\d:\d\d까지 반납해야 합니다"))
     expect(told.get_by_role("button", name="연장")).to_have_count(0)
     page.locator("#madang-slice").click()

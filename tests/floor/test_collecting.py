@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.collecting import NOTHING, TOO_LARGE, Collecting
+from hub.collecting import LEFT_OUT, NOTHING, TOO_LARGE, Collecting
 from hub.core.courses import Author
 from hub.core.roster import parse
 from hub.errors import BadInput, NotFound, Refusal, Unavailable
@@ -113,6 +113,7 @@ def test_links_lead_nowhere(room: Class, tmp_path: Path) -> None:
     (room.work("bo kim", "x", "").parent / "hw1").symlink_to(room.home("ana"))
     room.plan(due="")
     assert room.archive() == {"ana/hw1/a.txt": b"1"}
+    assert room.said()["ana"] == (1, LEFT_OUT)
 
 
 def test_a_service_that_died_in_between_takes_nobodys_twice(
@@ -154,7 +155,8 @@ def test_a_time_can_change_until_it_has_come(room: Class) -> None:
 @pytest.mark.parametrize(("name", "path", "due"), [
     ("../x", "hw1", DUE), ("", "hw1", DUE), ("HW", "hw1", DUE), ("hw1", "..", DUE),
     ("hw1", "a/../b", DUE), ("hw1", "", DUE), ("hw1", ".ssh", DUE), ("hw1", "feedback/x", DUE),
-    ("hw1", "a\nb", DUE), ("hw1", "hw1", "yesterday"), ("hw1", "hw1", "2020-01-01T00:00"),
+    ("hw1", "a\nb", DUE), ("hw1", "x" * 300, DUE), ("hw1", "hw1", "yesterday"),
+    ("hw1", "hw1", "2020-01-01T00:00"),
 ])
 def test_what_cannot_be_collected(room: Class, name: str, path: str, due: str) -> None:
     with pytest.raises(BadInput):

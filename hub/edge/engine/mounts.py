@@ -12,7 +12,10 @@ from contextlib import ExitStack
 from pathlib import PurePosixPath
 from typing import Any
 
+from hub.errors import Unknown
+
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _ANYTHING = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC  # not opened yet: a pipe would be, too
 
 
@@ -28,6 +31,7 @@ def read(mounts: Iterable[Mapping[str, Any]], path: str, limit: int) -> bytes | 
 
     Raises:
         NotHere: it is not in a mounted folder, or not a plain file, or not to be read.
+        Unknown: its owner keeps it from being opened; Docker would wait.
     """
     source, below = _place(mounts, PurePosixPath(path))
     with ExitStack() as opened:
@@ -42,8 +46,11 @@ def read(mounts: Iterable[Mapping[str, Any]], path: str, limit: int) -> bytes | 
             found = kept(os.open(below.name, _ANYTHING, dir_fd=at))
             if not stat.S_ISREG(os.fstat(found).st_mode):
                 raise NotHere(path)
-            file = kept(os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC))
+            # a lease that its owner holds on it would be waited for, in the tick
+            file = kept(os.open(f"/proc/self/fd/{found}", _READ))
             text = b"".join(_pieces(file, limit + 1))
+        except BlockingIOError as e:
+            raise Unknown(f"{path} is held by a lease") from e
         except OSError as e:
             raise NotHere(str(e)) from e
     return text if len(text) <= limit else None

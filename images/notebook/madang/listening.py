@@ -4,6 +4,7 @@
 # mypy: disable-error-code="misc, no-untyped-call, no-any-return"
 
 import queue
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -16,7 +17,7 @@ from madang.echo import settle
 from madang.progress import told
 
 PIECE = 1 << 16  # characters of a stream's text in one output
-_LATE = 0.05  # seconds for what comes after the last cell
+_LATE, _LATE_MOST = 0.05, 1.0  # seconds of silence, and in all, after the last cell
 
 
 class Listener(PapermillNotebookClient):
@@ -57,9 +58,10 @@ class Listener(PapermillNotebookClient):
         come to it only after the cell has ended.
         """
         assert self.kc is not None
+        end = time.monotonic() + _LATE_MOST  # what a thread goes on printing has no end
         with suppress(queue.Empty):
-            while True:
-                self._take_late(await self.kc.iopub_channel.get_msg(timeout=_LATE))
+            while (left := end - time.monotonic()) > 0 and not self.plan.stop.cause:
+                self._take_late(await self.kc.iopub_channel.get_msg(timeout=min(_LATE, left)))
 
     def _take_late(self, msg: dict[str, Any]) -> None:
         found = self._heard.get(msg["parent_header"].get("msg_id", ""))

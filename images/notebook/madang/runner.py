@@ -10,6 +10,7 @@ else is what the cells print.
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from madang import lean
@@ -39,5 +40,6 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     code = main(sys.argv[1:])
-    sys.stdout.flush()
+    with suppress(OSError, ValueError):  # nobody reads any more: the code is still told
+        sys.stdout.flush()
     os._exit(code)  # all is saved and said; to take papermill down piece by piece takes a while

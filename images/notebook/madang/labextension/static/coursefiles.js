@@ -3,6 +3,7 @@
 
 const AREAS = ['main', 'down', 'left', 'right'];
 const SAVES = 3; // a widget of a kernel may write again while it is saved
+const FRAMES = 60; // in which a cell that was scrolled to is drawn
 const SETTLED = 3000; // ms after which a save that was under way has ended
 
 const sleep = ms => new Promise(done => setTimeout(done, ms));
@@ -176,8 +177,17 @@ export class Files {
       await frame();
       await frame();
       await this._goTo(front, memo.where).catch(console.warn);
-      front.content?.activeCell?.node.focus({preventScroll: true});
+      await this._focus(front);
     }
+  }
+
+  // Cells come into the page when they are looked at, and only then can have the focus.
+  async _focus(widget) {
+    const node = widget.content?.activeCell?.node;
+    for (let i = 0; node && !node.isConnected && i < FRAMES; i += 1) {
+      await frame();
+    }
+    node?.focus({preventScroll: true});
   }
 
   async _bring(one) {
@@ -258,6 +268,7 @@ export class Files {
   // those that have: there Lab would ask, and either answer would lose something.
   async refresh(folder) {
     const torn = [];
+    this.late = false; // something could not be shown yet, because a cell runs in it
     for (const one of this.open(folder)) {
       const disk = await this._changed(one).catch(() => null);
       if (!disk) {
@@ -268,7 +279,9 @@ export class Files {
         if (await this._changed(one).catch(() => null)) {
           torn.push({...one, disk});
         }
-      } else if (!this.busy(one)) {
+      } else if (this.busy(one)) {
+        this.late = true;
+      } else {
         await this._quietly(one, () => this._reload(one));
       }
     }

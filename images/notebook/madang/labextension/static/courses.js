@@ -123,6 +123,7 @@ export class Courses {
     }
     this._show();
     await this._torn.look(FOLDER);
+    this._pause = this._files.late ? GLANCE : POLL;
     await this._closed();
   }
 
