@@ -125,10 +125,10 @@ def test_a_service_that_died_in_between_takes_nobodys_twice(
     room.now = datetime(2026, 12, 2, tzinfo=UTC)
     taken = Collecting._take
     with monkeypatch.context() as patch:
-        def dies(self: Collecting, found: object, user: str) -> object:
+        def dies(self: Collecting, found: object, user: str, kept: object = None) -> object:
             if user != "ana":
                 raise Unavailable("The disk is full.")
-            return taken(self, found, user)  # type: ignore[arg-type]
+            return taken(self, found, user, kept)  # type: ignore[arg-type]
 
         patch.setattr(Collecting, "_take", dies)
         with pytest.raises(Unavailable):

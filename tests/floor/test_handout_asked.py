@@ -181,6 +181,59 @@ def test_an_undo_is_done_once_and_newest_first(room: Classroom) -> None:
     assert [x.undone_at for x in room.handouts.updates("minji", COURSE)] == [room.now] * 3
 
 
+def test_an_undo_writes_over_nothing_of_the_students(room: Classroom) -> None:
+    room.publish({"b.txt": b"1", "c.txt": b"1"})
+    room.given()
+    room.publish({"b.txt": b"2", "c.txt": b"2"})
+    room.given()
+    room.put("b.txt", b"since")
+    room.put("c.txt", b"since")
+    room.put("b.old.txt", b"my own work")
+    room.put("c.old.txt/inside.txt", b"my own work")
+    made = room.handouts.undo("minji", COURSE, 2)
+    found = room.files()
+    assert (found["b.txt"], found["b.old.txt"], found["b.old-2.txt"]) == (
+        "since", "my own work", "1")
+    assert (found["c.old.txt/inside.txt"], found["c.old-2.txt"]) == ("my own work", "1")
+    assert {x.path: x.beside for x in made.files} == {
+        "b.txt": "b.old-2.txt", "c.txt": "c.old-2.txt"}
+
+
+def test_the_undo_of_a_fresh_copy_is_that_files_alone(room: Classroom) -> None:
+    room.publish({"a.txt": b"1", "b.txt": b"1"})
+    room.given()
+    room.publish({"a.txt": b"2", "b.txt": b"2"})
+    room.given()
+    room.put("a.txt", b"mine")
+    assert room.handouts.fresh("minji", COURSE, "a.txt") is not None
+    room.handouts.undo("minji", COURSE, 2)
+    room.handouts.undo("minji", COURSE, 3)
+    assert room.files()["b.txt"] == "1"
+    room.fates(anyway=True)
+    assert room.files()["b.txt"] == "2", "the release that was undone comes again"
+
+
+def test_what_had_to_wait_until_somebody_works_is_not_written(room: Classroom) -> None:
+    room.publish({"b.txt": b"1"})
+    room.given()
+    room.publish({"b.txt": b"2"})
+    assert room.hand_out(may=lambda: False) is None
+    assert room.files()["b.txt"] == "1"
+    room.given()
+    assert room.files()["b.txt"] == "2"
+
+
+def test_who_has_thrown_all_of_it_away_gets_it_all_again_whatever_else_lies_there(
+    room: Classroom,
+) -> None:
+    room.publish({"a.ipynb": ONE, "b.txt": b"1"})
+    room.given()
+    for x in ("a.ipynb", "b.txt"):
+        (room.folder() / x).unlink()
+    room.put("feedback/hw1/grade.txt", b"good")
+    assert room.fates(anyway=True) == {"a.ipynb": "new", "b.txt": "new"}
+
+
 def test_an_undo_leaves_a_later_fresh_copy(room: Classroom) -> None:
     room.publish({"a.ipynb": ONE, "b.txt": b"1"})
     room.given()

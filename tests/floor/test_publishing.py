@@ -178,6 +178,27 @@ def test_who_is_slower_is_told_and_nothing_of_the_faster_is_lost(house: House) -
     assert house.members() == {"a": b"fast"}
 
 
+def test_of_two_that_compared_with_the_same_release_one_is_out(house: House) -> None:
+    house.publish({"a": b"0"})
+    drafts = [house.publishing.check(
+        {"course.toml": TOML.encode(), "a": b"0", f"new{i}": b"x"}, TEACHER, "torch"
+    ) for i in range(4)]
+    found: list[Any] = []
+
+    def publish(draft: Any) -> None:
+        try:
+            found.append(house.publishing.publish(draft).number)
+        except Refusal as e:
+            found.append(e.status)
+
+    threads = [threading.Thread(target=publish, args=(x,)) for x in drafts]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert sorted(found) == [2, 409, 409, 409]
+
+
 def test_many_publish_at_once_and_each_number_is_given_once(house: House) -> None:
     found: list[Any] = []
 

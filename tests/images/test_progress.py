@@ -62,6 +62,14 @@ def test_what_comes_after_a_cells_end_is_that_cells(bench: Bench) -> None:
     assert done.log.splitlines().count("late") == 1
 
 
+def test_a_thread_that_goes_on_printing_does_not_keep_a_run_from_its_end(bench: Bench) -> None:
+    talks = ("import threading, time\n"
+             "def talk():\n    while True:\n        print('still', flush=True); time.sleep(0.01)\n"
+             "threading.Thread(target=talk, daemon=True).start()")
+    done = bench.run([talks, "1"])
+    assert (done.code, done.record["stage"]) == (0, "succeeded"), done.log
+
+
 def test_a_plain_script_prints_few_lines() -> None:
     code = "import madang\nfor i in range(100_001): madang.progress(i, 100_000)"
     began = time.monotonic()
