@@ -10,21 +10,32 @@ const sleep = ms => new Promise(done => setTimeout(done, ms));
 // a page in the background has none
 const frame = () => Promise.race([new Promise(done => requestAnimationFrame(done)), sleep(100)]);
 
+// Long enough that nobody meets another text with the same: two of 32 bits, and the length.
+const sumOf = text => {
+  let [a, b] = [0x811c9dc5, 0x9747b28c];
+  for (let i = 0; i < text.length; i += 1) {
+    a = Math.imul(a ^ text.charCodeAt(i), 0x01000193);
+    b = Math.imul(b ^ text.charCodeAt(i), 0x85ebca6b) ^ (b >>> 15);
+  }
+  return `${text.length} ${a} ${b}`;
+};
+
 // Of a notebook what a person would miss; undefined of anything else.
-const cellsIn = cells => JSON.stringify(
+const cellsIn = cells => sumOf(JSON.stringify(
   cells.map(({cell_type: kind, source, outputs}) => [kind, source, outputs]),
-);
+));
 const cellsOf = ({model}) =>
   model.sharedModel?.cells && cellsIn(model.sharedModel.cells.map(cell => cell.toJSON()));
 
 export class Files {
-  constructor(lab, app, documents, say) {
+  constructor(lab, app, {documents, first}, say) {
     this._lab = lab;
     this._app = app;
     this._documents = documents;
     this._say = say;
     this._count = 0;
-    this._saved = new WeakMap(); // context → what its cells were on the disk
+    this._first = first;
+    this._saved = new WeakMap(); // context → a sum of what its cells were on the disk
   }
 
   // Lab calls a notebook unsaved as soon as a kernel has told its version. So what is in the cells
@@ -34,9 +45,10 @@ export class Files {
     let begun = cellsOf(context);
     if (!context.model.dirty) {
       this._saved.set(context, begun);
-    } else {
-      this._compare(context).catch(console.warn);
+    } else if (this._first.has(context)) {
+      this._saved.set(context, cellsIn(this._first.get(context)));
     }
+    this._first.delete(context);
     context.saveState.connect((_, state) => {
       if (state === 'started') {
         begun = cellsOf(context);
@@ -45,15 +57,6 @@ export class Files {
         this._saved.set(context, begun);
       }
     });
-  }
-
-  // It was open before we were there: what was opened is what still lies on the disk.
-  async _compare(context) {
-    const {contents} = this._app.serviceManager;
-    const disk = await contents.get(context.path, {content: true, hash: true});
-    if (disk.hash && disk.hash === context.contentsModel?.hash && !this._saved.has(context)) {
-      this._saved.set(context, cellsIn(disk.content.cells));
-    }
   }
 
   // Whether something of the person's would be lost with it.

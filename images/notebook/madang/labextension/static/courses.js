@@ -21,7 +21,7 @@ const GLANCE = 15; // at least, also where somebody comes back to the page again
 const CALM = 300; // ms after which what is open has settled
 
 export class Courses {
-  constructor(lab, app, {documents, notebooks}, words, item) {
+  constructor(lab, app, {documents, notebooks, first}, words, item) {
     this._lab = lab;
     this._app = app;
     this._say = () => (this._language.startsWith('ko') ? words.ko : words.en);
@@ -36,7 +36,7 @@ export class Courses {
     this._working = ''; // the course that is brought up to date just now
     this._tried = new Set(); // waits that were over, so that none is tried for ever
     this._calm = 0;
-    this._files = new Files(lab, app, documents, this._say);
+    this._files = new Files(lab, app, {documents, first}, this._say);
     notebooks?.widgetAdded.connect((_, panel) => this._files.watch(panel));
     notebooks?.forEach(panel => this._files.watch(panel));
     this._torn = new Torn(lab, this._files, this._say);

@@ -205,12 +205,17 @@
         style('courses.css');
         const item = quiet(Widget);
         let made = null;
+        const first = new WeakMap(); // context → its cells when it was opened, also before we were
+        notebooks?.widgetAdded.connect(async (_, {context}) => {
+          await context.ready;
+          first.set(context, context.model.sharedModel.cells.map(cell => cell.toJSON()));
+        });
         statusBar?.registerStatusItem(`${NAME}:courses`, {
           item, align: 'left', rank: 1, isActive: () => Boolean(item.node.textContent),
         });
         addCommands(app, () => made, item, browsers, palette);
         begin(app, 'courses.js', ({Courses}, lab, words) => {
-          made = new Courses(lab, app, {documents, notebooks}, words, item);
+          made = new Courses(lab, app, {documents, notebooks, first}, words, item);
           return made;
         });
       },
