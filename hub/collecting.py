@@ -80,9 +80,9 @@ class Collecting:
         """
         found, now = self._publishing.course(course), self._clock()
         at = moment_of(due, found.zone, now) if due else now
-        where = handingin.check_path(path)
+        name, where = handingin.check_name(name), handingin.check_path(path)
         with self._alone():
-            there = self._store.collection(course, handingin.check_name(name))
+            there = self._store.collection(course, name)
             if there is not None and (there.taken_at or self.submissions(there)):
                 raise BadInput(
                     "{name} was collected already. Choose another name, or collect one student's "

@@ -129,9 +129,8 @@ class Update:
         if made.act is Act.BESIDE:
             assert fact is not None
             name = self._beside(base, fact, taken)
-            if not name:  # every name is taken: told, and tried again when somebody asks for it
-                made = Decision(Act.NOTHING, Fate.ODD, base, handingout.why_odd("way"))
-            self.mains[name] = path
+            if name in self.steps:
+                self.mains[name] = path
             if made.base == base and name not in self.steps:
                 made = replace(made, fate="")  # told before, and still so
         elif base and base.beside and not (made.base and made.base.beside):

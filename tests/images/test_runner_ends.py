@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -139,6 +140,8 @@ def test_sigterm_before_the_first_cell(bench: Bench) -> None:
     """At any moment from the signal handler on, a SIGTERM ends the run with 75."""
     for pause in (0.5, 1.2):
         child = bench.start(["import time; time.sleep(20)"], folder=f"runs/{pause}")
+        while not handles_sigterm(child.pid):
+            time.sleep(0.02)
         time.sleep(pause)
         child.send_signal(signal.SIGTERM)
         done = bench.end(child, f"runs/{pause}")
@@ -158,6 +161,11 @@ def test_as_the_first_process_of_a_container(bench: Bench) -> None:
     done = bench.end(child)
     assert done.code == 75, done.log
     assert (done.folder / "checkpoint").exists()
+
+
+def handles_sigterm(pid: int) -> bool:
+    found = re.search(r"SigCgt:\s*([0-9a-f]+)", Path(f"/proc/{pid}/status").read_text())
+    return found is not None and bool(int(found[1], 16) >> (signal.SIGTERM - 1) & 1)
 
 
 def only_child(pid: int) -> int:
