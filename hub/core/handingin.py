@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import PurePosixPath
 
 from hub.core.courses import Collection, is_course_name
@@ -95,8 +94,3 @@ def returned(
             "{paths}", reason="feedback", paths=", ".join(sorted(unknown)[:_SHOWN]) or "-",
         )
     return made
-
-
-def is_due(collection: Collection, now: datetime) -> bool:
-    """Whether it is to be taken and was not."""
-    return collection.taken_at is None and collection.due <= now

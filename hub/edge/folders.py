@@ -76,12 +76,6 @@ class Folder:
         except Changed:  # a folder on the way is not there, or was there just now
             return ABSENT
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing is in it."""
-        with os.scandir(self._fd) as entries:
-            return next(entries, None) is None
-
     def walk(self, most: int) -> list[Entry]:
         """Everything below, by path; links are told and not followed.
 

@@ -1,18 +1,17 @@
 """Handing in, from the command line against the real service: who may what, and what is told."""
 
-import json
 import os
-import subprocess
 import tarfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.face.courses import FIRST, call, file_of, published, updated
-from tests.face.running import PREFIX, Running, running
-from tests.images.test_cli import madang
+from tests.face.running import Running, running
+from tests.images.test_cli_courses import asked
+from tests.images.test_cli_courses import call as asks
 
 
 @pytest.fixture(scope="module")
@@ -26,17 +25,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield made
 
 
-def asks(
-    service: Running, *words: object, who: str = "teacher", **more: str
-) -> "subprocess.CompletedProcess[str]":
-    api = f"{service.url}{PREFIX}api"
-    return madang(api, "course", *words, **{"MADANG_TOKEN": f"t-{who}"} | more)
-
-
-def said(service: Running, *words: object, who: str = "teacher") -> Any:
-    done = asks(service, *words, "--json", who=who)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+said = partial(asked, who="teacher")
 
 
 def hands_in(service: Running, who: str, path: str, text: str) -> None:
