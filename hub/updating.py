@@ -258,7 +258,7 @@ class Update:
         Raises:
             Unavailable: the disk is full; the next update goes on where this one was cut short.
         """
-        if self.steps:
+        if self.steps or self.told:  # also one that only says what stays: it can be undone too
             journal.write(update, self.steps.values(), wanted=wanted)
         self._back_up()
         failed = carry_out(self.place.folder, self.steps.values(), self._content)

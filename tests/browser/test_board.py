@@ -271,7 +271,7 @@ def test_the_api_can_be_tried_out(browser: Browser, service: Running) -> None:
     page.goto(service.url + PREFIX + "docs")
     page.locator(".opblock", has_text="/api/me").first.click()
     page.get_by_role("button", name="Try it out").click()
-    page.get_by_role("button", name="Execute").click()
+    page.get_by_role("button", name="Execute", exact=True).click()
     expect(page.locator(".live-responses-table")).to_contain_text('"name": "ana"')
     visit.close()
 

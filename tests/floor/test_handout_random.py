@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.floor.classes import UID, Classroom, cells, classroom_at
@@ -145,8 +145,18 @@ def body_of(wanted: dict[str, Any]) -> dict[str, Any]:
     return {k: x if isinstance(x, bytes) else cells(**x) for k, x in wanted.items()}
 
 
+# an update that writes nothing and only tells that what the instructor took away stays
+ONLY_TELLS: list[Any] = [
+    ({"keep.txt": b"two", "a.ipynb": {"a": "value_0 = 0"}, "w/b.ipynb": {"a": "value_0 = 0"}},
+     [("a.ipynb", "edit", 0), ("w/b.ipynb", "edit", 0)], "go on"),
+    ({"keep.txt": b"two"}, [], "undo"),
+]
+
+
+@pytest.mark.timeout(400)  # sixty stories, each with hundreds of fsyncs
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
-@given(st.lists(step, min_size=3, max_size=5))
+@example(steps=ONLY_TELLS)
+@given(steps=st.lists(step, min_size=3, max_size=5))
 def test_nothing_of_a_student_s_is_ever_lost(room: Classroom, steps: list[Any]) -> None:
     course = f"r{next(NUMBER)}"
     folder = room.folder(course=course)
