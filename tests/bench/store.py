@@ -5,7 +5,8 @@
 Each client asks, gives its slice back and rests for about `pause` seconds; a tick beside them sees
 the slices come free. Without a rest all the time goes to the others' asks: that shows how many a
 second there can be. The second part is one store with 7,000 slices and 10,000 requests in the line.
-Wall-clock figures of a machine that others use too: look at `uptime` first.
+Wall-clock figures of a machine that others use too: look at `uptime` first. "Stolen" is the share
+of the processors' time that a virtual machine's host gave to others meanwhile.
 """
 
 import argparse
@@ -90,11 +91,12 @@ def client(broker: Broker, name: str, count: int, pause: float) -> list[float]:
 def asking(folder: Path, clients: int, count: int, pause: float) -> None:
     """Measure and print what `clients` wait for a slice that is free."""
     with floor(folder) as broker, ticking(broker, 0.1), ThreadPoolExecutor(clients) as pool:
-        began = time.perf_counter()
+        began, before = time.perf_counter(), processors()
         each = pool.map(lambda i: client(broker, f"u{i}", count, pause), range(clients))
         took = [x for some in each for x in some]
         rate = clients * count / (time.perf_counter() - began)
-    show(f"{clients} clients, pause {pause} s, {rate:.0f} asks/s", took)
+    stolen = 100 * (processors()[0] - before[0]) / max(1, processors()[1] - before[1])
+    show(f"{clients} clients, pause {pause} s, {rate:.0f} asks/s, {stolen:.0f} % stolen", took)
     if len(took) < clients * count:
         print(f"   {clients * count - len(took)} asks found no free slice")
 
@@ -141,6 +143,12 @@ def weight(folder: Path) -> None:
     ])
     store.close()
     other.close()
+
+
+def processors() -> tuple[int, int]:
+    """(stolen, all of it): the processors' time until now, in ticks; see proc_stat(5)."""
+    times = [int(x) for x in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return times[7], sum(times)
 
 
 def clocked(what: Callable[..., object], *args: object) -> float:
