@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 from hub import allowed
@@ -16,6 +17,7 @@ from hub.core import claims, planning, roster, runs, sizes, sweeps
 from hub.core.hours import local_of, zone_of
 from hub.core.lease import Kind, Request
 from hub.core.notebook import Json
+from hub.core.once import Once
 from hub.core.runs import Run, RunStage, Submission, new_run
 from hub.core.sweeps import Sweep, SweepLine
 from hub.edge.store import Unit
@@ -23,6 +25,7 @@ from hub.errors import NotFound, Refusal, Text, Unavailable, Unknown
 from hub.moving import Mover
 from hub.rerunning import differences
 from hub.runfiles import RunFiles
+from hub.taking import Taking, note
 from hub.telling import Telling
 
 log = logging.getLogger("madang.batch")
@@ -49,6 +52,7 @@ class Batch:
         self.mover = Mover(broker, self.files, clock)
         self.telling = Telling(broker.settings)
         self._store = broker.edges.store
+        self.taking = Taking(self._store)
         self._engine = broker.edges.engine
 
     def close(self) -> None:
@@ -61,7 +65,7 @@ class Batch:
 
     # ---- submitting ------------------------------------------------------------------------
 
-    def submit(self, wanted: Submission) -> Run:
+    def submit(self, wanted: Submission, once: Once | None = None) -> Run:
         """Check the notebook, keep a copy of it, and stand in line, or be planned.
 
         Raises:
@@ -70,9 +74,9 @@ class Batch:
             Unavailable: the disk is full or the store does not answer.
         """
         wanted = self._named(wanted)
-        return self._kept(wanted, [self.made(wanted)])[0]
+        return self._kept(wanted, [self.made(wanted)], once)[0]
 
-    def sweep(self, wanted: Submission) -> Sweep:
+    def sweep(self, wanted: Submission, once: Once | None = None) -> Sweep:
         """The same for every point of a sweep: all of them or none.
 
         Raises:
@@ -80,7 +84,7 @@ class Batch:
         """
         wanted = self._named(wanted)
         made = self.points(wanted)
-        return Sweep(made[0].sweep, tuple(self._kept(wanted, made)))
+        return Sweep(made[0].sweep, tuple(self._kept(wanted, made, once)))
 
     def made(self, wanted: Submission, day: date | None = None) -> Run:
         """The run, as yet kept nowhere; `day` is in its folder's name, today if not given.
@@ -111,21 +115,24 @@ class Batch:
             return wanted
         return replace(wanted, after=self.get(wanted.after, user=wanted.user).id)
 
-    def _kept(self, wanted: Submission, made: Sequence[Run]) -> builtins.list[Run]:
+    def _kept(
+        self, wanted: Submission, made: Sequence[Run], once: Once | None
+    ) -> builtins.list[Run]:
         self.check(made[0])
         self.telling.look_up(wanted.user, wanted.notify)
         return self.with_input(made, lambda: self.files.put_input(
             made[0].input_id, wanted.notebook, wanted.snapshot
-        ))
+        ), once)
 
     def with_input(
-        self, made: Sequence[Run], keep: Callable[[], None]
+        self, made: Sequence[Run], keep: Callable[[], None], once: Once | None = None
     ) -> builtins.list[Run]:
-        """Keep the input, then the runs; where a slice can be asked for at once, ask."""
+        """Keep the input, then the runs, of this submission; ask where a slice may be had."""
         try:
             keep()
             with self._store.write() as unit:
                 placed = self.place(unit, made)
+                note(unit, once, made, self.mover.clock())
             for run in placed:
                 if run.stage is RunStage.WAITING and len(placed) == 1:
                     self.mover.ask(run)
@@ -180,7 +187,8 @@ class Batch:
     # ---- again -----------------------------------------------------------------------------
 
     def rerun(
-        self, id: str, changes: Mapping[str, Json], *, profile: str = "", image: str = ""
+        self, id: str, changes: Mapping[str, Json], *, profile: str = "", image: str = "",
+        once: Once | None = None,
     ) -> Rerun:
         """Repeat a run from what was kept of it: the same notebook, folder, parameters, image.
 
@@ -204,11 +212,13 @@ class Batch:
         )
         made = self.made(wanted)
         self.check(made)
-        differs = differences(self._engine, self._store, self.files, old, made)
-        run = self.with_input([made], lambda: self.files.copy_input(
-            made.id, self.files, old.input_id
-        ))[0]
-        return Rerun(run, differs)
+        found = self.compared(old, made)
+        keep = partial(self.files.copy_input, made.id, self.files, old.input_id)
+        return replace(found, run=self.with_input([made], keep, once)[0])
+
+    def compared(self, old: Run, new: Run) -> Rerun:
+        """A run that repeats `old`, and in what it differs."""
+        return Rerun(new, differences(self._engine, self._store, self.files, old, new))
 
     # ---- cancelling ------------------------------------------------------------------------
 

@@ -21,6 +21,8 @@ ENV = "MADANG_"
 _NOT_SETTINGS = frozenset({"CONFIG", "API", "TOKEN", "TEST_OWNS_DOCKERD"})
 
 
+# what an empty variable of the environment empties; all others it leaves as if it were not there
+_EMPTIED = ("schedules_file", "night", "report_at")
 _SOONEST_CULL = 600
 _CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -268,8 +270,9 @@ def load(path: Path | None = None) -> Settings:
     values = _read(path) if path else {}
     # the environment wins over the file: init values would win, so drop what it sets
     taken = {k.removeprefix(ENV).lower() for k, v in os.environ.items() if k.startswith(ENV) and v}
+    emptied = {k: "" for k in _EMPTIED if os.environ.get(f"{ENV}{k.upper()}") == ""}
     try:
-        return Settings(**{k: v for k, v in values.items() if k not in taken})
+        return Settings(**{k: v for k, v in values.items() if k not in taken} | emptied)
     except ValidationError as e:
         where = str(path) if path else "environment"
         raise BadInput(

@@ -94,7 +94,7 @@ class Occurring:
         try:
             wanted = self.schedules.runs_of(schedule, turn.slot)
             self.batch.check(wanted[0])
-            self.schedules.keep_for(wanted, schedule.id)
+            self.schedules.keep_for(wanted, schedule)
             turn.wanted = wanted
         except Unavailable:
             raise

@@ -29,6 +29,6 @@ class Pruning:
             return
         self._last = now
         self._files.prune(now - self._days, self._store.inputs_in_use())
-        known = {x.id for x in self._store.schedules()}
+        known = {y for x in self._store.schedules() for y in (x.id, x.input_id)}
         self._files.schedules.prune(now - _UNFINISHED, known)
         self._store.prune(now - self._days)

@@ -59,21 +59,6 @@ class Inputs:
                 self.forget(id)
             raise
 
-    def move_input(self, of: str, id: str) -> None:
-        """The input of one is another's from now on; what that one had is gone.
-
-        Raises:
-            OSError: it cannot be.
-        """
-        source, folder = self.folder(of), self.folder(id)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (source / _NOTEBOOK).replace(folder / _NOTEBOOK)
-        try:
-            (source / _SNAPSHOT).replace(folder / _SNAPSHOT)
-        except FileNotFoundError:
-            (folder / _SNAPSHOT).unlink(missing_ok=True)
-        self.forget(of)
-
     def copy_input(self, id: str, source: "Inputs", of: str) -> None:
         """The same input as another's; both are the same file on the disk, and never changed.
 

@@ -8,10 +8,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from hub.batch import Batch
 from hub.core import schedules
+from hub.core.notebook import Json
+from hub.core.once import Once
 from hub.core.runs import Run, Submission
 from hub.core.schedules import Occurrence, Plan, Schedule, Slot
 from hub.edge import cron
@@ -92,17 +95,29 @@ class Schedules:
             self.drop([old])
         return old
 
-    def run_now(self, id: str) -> list[Run]:
+    def run_now(
+        self, id: str, parameters: Mapping[str, Json] = MappingProxyType({}),
+        once: Once | None = None,
+    ) -> list[Run]:
         """Make its runs now, beside its slots: one run, or those of a sweep.
+
+        Args:
+            parameters: in place of its own, this time; one that it sweeps has this value alone.
 
         Raises:
             NotFound: no such schedule.
+            BadInput: a parameter that the notebook does not know.
             Refusal: a run is not taken.
         """
         with self.lock:
-            made = self.runs_of(self.get(id), None)
+            found = self.get(id)
+            asked = replace(
+                found, parameters={**found.parameters, **parameters},
+                sweep={k: x for k, x in found.sweep.items() if k not in parameters},
+            )
+            made = self.runs_of(asked, None)
             self.batch.check(made[0])
-            return self.batch.with_input(made, lambda: self.keep_for(made, id))
+            return self.batch.with_input(made, lambda: self.keep_for(made, found), once)
 
     # ---- looking ---------------------------------------------------------------------------
 
@@ -177,16 +192,14 @@ class Schedules:
             Unavailable: the disk is full or the store does not answer.
         """
         with self.lock:
-            fresh = self._store.schedule(made.id) is None
             check(made)
-            # what is there stays whole until the row is written; what is left aside is pruned
-            place = made.id if fresh else f"{made.id}-{secrets.token_hex(4)}"
+            # the row names the folder: both change together, whoever is killed in between; a folder
+            # that no row names is pruned
+            place = f"{made.id}-{secrets.token_hex(4)}" if wanted else ""
             try:
                 if wanted:
                     self.files.put_input(place, wanted.notebook, wanted.snapshot)
-                kept = self._write(made, over or (lambda _: made))
-                if wanted and not fresh:
-                    self.files.move_input(place, made.id)
+                kept = self._write(made, over or (lambda _: made), place)
             except (Refusal, OSError) as e:
                 if wanted:
                     self.files.forget(place)
@@ -196,12 +209,15 @@ class Schedules:
         return kept
 
     def _write(
-        self, made: Schedule, over: Callable[[Schedule | None], Schedule]
+        self, made: Schedule, over: Callable[[Schedule | None], Schedule], place: str
     ) -> Schedule:
         with self._store.write() as unit:
             there = unit.look.schedule(made.id)
             kept = _with_seen(there, over(there))
+            kept = replace(kept, input=place or (there.input if there else ""))
             unit.put_schedule(kept)
+        if there is not None and there.input_id != kept.input_id:
+            self.files.forget(there.input_id)
         return kept
 
     def drop(self, gone: Sequence[Schedule]) -> None:
@@ -212,6 +228,7 @@ class Schedules:
                     unit.drop_schedule(one.id)
             for one in gone:
                 self.files.forget(one.id)
+                self.files.forget(one.input_id)
 
     def submission(self, schedule: Schedule) -> Submission:
         """What it runs.
@@ -221,8 +238,8 @@ class Schedules:
         """
         return Submission(
             user=schedule.user, name=schedule.notebook,
-            notebook=json.loads(self.files.input(schedule.id)),
-            snapshot=self.files.snapshot(schedule.id), parameters=schedule.parameters,
+            notebook=json.loads(self.files.input(schedule.input_id)),
+            snapshot=self.files.snapshot(schedule.input_id), parameters=schedule.parameters,
             sweep=schedule.sweep, profile=schedule.profile, image=schedule.image,
             cwd=schedule.cwd, timeout=schedule.timeout, retries=schedule.retries,
             notify=schedule.notify, secrets=schedule.secrets, group=schedule.group,
@@ -241,19 +258,20 @@ class Schedules:
             replace(x, schedule=schedule.id, slot=slot.name if slot else "") for x in made
         ]
 
-    def keep_for(self, made: Sequence[Run], id: str) -> None:
+    def keep_for(self, made: Sequence[Run], schedule: Schedule) -> None:
         """The schedule's input is that of these runs.
 
         Raises:
             OSError: it cannot be.
         """
-        self.batch.files.copy_input(made[0].input_id, self.files, id)
+        self.batch.files.copy_input(made[0].input_id, self.files, schedule.input_id)
 
     def _check_others(self, made: Schedule) -> None:
         others = [x for x in self.list(user=made.user) if x.id != made.id]
         if any(x.name == made.name for x in others):
             raise Refusal(
-                "{user} has a schedule {name} already. Choose another name, or change that one.",
+                "{user} has a schedule {name} already. Choose another name, or replace that one "
+                "(`--replace`).",
                 reason="schedule", status=409, user=made.user, name=repr(made.name),
             )
         if len(others) >= _MOST:

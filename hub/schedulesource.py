@@ -27,7 +27,7 @@ _KEYS = {
     "parameters-too-large": "parameters", "sweep": "sweep", "timeout": "timeout", "path": "cwd",
     "retries": "retries", "not-a-notebook": "notebook",
 }
-_PAUSED = "paused"  # a file beside the input: the row may say something else, by hand
+_PAUSED = "paused"  # a file beside its inputs: the row may say something else, by hand
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Source:
         if there is None or self._differs(there, over(there), wanted):
             self._schedules.put(new, wanted, over)
             log.info("%s: schedule %s of %s (%s)", self._source, new.id, new.user, new.name)
-        if said != new.paused:
+        if said != new.paused or self._said(new.id) is None:
             self._say(new)
 
     def _said(self, id: str) -> bool | None:
@@ -128,8 +128,10 @@ class Source:
         return None
 
     def _say(self, new: Schedule) -> None:
+        folder = self._schedules.files.folder(new.id)
         try:
-            (self._schedules.files.folder(new.id) / _PAUSED).write_text(json.dumps(new.paused))
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            (folder / _PAUSED).write_text(json.dumps(new.paused))
         except OSError as e:
             raise Unavailable("The notebook cannot be stored: {error}.", error=e) from e
 
@@ -161,9 +163,9 @@ class Source:
 
     def _differs(self, there: Schedule, new: Schedule, wanted: Submission) -> bool:
         """Whether the file says something else than it did."""
-        same = replace(new, seen=there.seen, next_at=there.next_at)
+        same = replace(new, seen=there.seen, next_at=there.next_at, input=there.input)
         try:
-            kept = self._schedules.files.input(there.id)
+            kept = self._schedules.files.input(there.input_id)
         except FileNotFoundError:
             return True
         return same != there or kept != json.dumps(wanted.notebook).encode()

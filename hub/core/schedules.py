@@ -61,9 +61,10 @@ class Schedule:
     """When which notebook is run, for whom and with what.
 
     `cron` has five fields, local in `zone`. `notebook` is its name; it lies with its folder in the
-    host's files. `sweep`: name → values, empty for one run. `catch_up`: hours within which the
-    latest slot that nobody was there for is run after all, 0 for never. `source`: "person" or
-    "file:NAME". `seen`: slots up to this moment have had their turn. `next_at`: the next one.
+    host's files, under `input_id`. `sweep`: name → values, empty for one run. `catch_up`: hours
+    within which the latest slot that nobody was there for is run after all, 0 for never. `source`:
+    "person" or "file:NAME". `seen`: slots up to this moment have had their turn. `next_at`: the
+    next one.
     """
 
     id: str
@@ -89,6 +90,12 @@ class Schedule:
     secrets: tuple[str, ...] = ()
     group: str = ""
     source: str = "person"
+    input: str = ""
+
+    @property
+    def input_id(self) -> str:
+        """Under which name the host keeps its notebook: each new one has a name of its own."""
+        return self.input or self.id
 
 
 @dataclass(frozen=True)
@@ -221,7 +228,7 @@ def moment_of(text: str, zone: str, now: datetime) -> datetime:
     at = _local(text)
     if at is None:
         raise BadInput(
-            "{value} is no time to begin at. Write 02:00, or a date with a time: "
+            "{value} is no time. Write 02:00, or a date with a time: "
             "2027-03-02T02:00, in local time.", reason="at", value=repr(text[:_NAME_MOST]),
         )
     begins = moment(at, where)

@@ -8,11 +8,12 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from hub.core.once import Taken
 from hub.core.planning import IN_LINE
 from hub.core.runs import Run
 from hub.core.schedules import Occurrence, Schedule
 from hub.edge import rows, tables
-from hub.edge.runreads import NOT_DONE, RUNS, SCHEDULES
+from hub.edge.runreads import NOT_DONE, RUNS, SCHEDULES, taken_in
 
 _RUN = tables.runs.c
 _OPEN = RUNS.where(_RUN.stage.in_(NOT_DONE))
@@ -59,12 +60,19 @@ class Look:
         wanted = sa.select(at.slot).where(at.schedule == schedule, at.slot == slot)
         return self._c.execute(wanted).one_or_none() is not None
 
+    def taken(self, by: str, key: str) -> Taken | None:
+        """What was made of the submission that had this key."""
+        return taken_in(self._c, by, key)
+
 
 def save_runs(c: sa.Connection, changed: Mapping[str, Run | None]) -> None:
     """Write these runs; None is one that goes."""
     if not changed:
         return
     c.execute(_DROP_RUN, [{"_id": x} for x in changed])
+    gone = [{"_id": k} for k, x in changed.items() if x is None]
+    if gone:
+        c.execute(_DROP_TAKEN, gone)
     made = [rows.run_row(x) for x in changed.values() if x is not None]
     if made:
         c.execute(_PUT_RUN, made)
@@ -90,9 +98,23 @@ def save_schedules(
         c.execute(_PUT_OCCURRENCE, [rows.occurrence_row(x) for x in seen])
 
 
+def save_taken(c: sa.Connection, made: Sequence[Taken]) -> None:
+    """Write what was made of submissions that had a key.
+
+    Raises:
+        IntegrityError: something was made of one already.
+    """
+    if made:
+        c.execute(_PUT_TAKEN, [rows.taken_row(x) for x in made])
+
+
 def prune(c: sa.Connection, oldest: datetime) -> None:
-    """Forget what became of slots before `oldest`; a schedule remembers by itself what it saw."""
+    """Forget what became of slots and of keys before `oldest`.
+
+    A schedule remembers by itself what it saw.
+    """
     c.execute(sa.delete(tables.occurrences).where(tables.occurrences.c.at < oldest))
+    c.execute(sa.delete(tables.taken).where(tables.taken.c.at < oldest))
 
 
 _ID: sa.BindParameter[str] = sa.bindparam("_id")
@@ -102,3 +124,6 @@ _DROP_SCHEDULE = sa.delete(tables.schedules).where(tables.schedules.c.id == _ID)
 _PUT_SCHEDULE = sa.insert(tables.schedules)
 _DROP_OCCURRENCES = sa.delete(tables.occurrences).where(tables.occurrences.c.schedule == _ID)
 _PUT_OCCURRENCE = sa.insert(tables.occurrences)
+# one that was refused after all: the same, sent again, is tried again
+_DROP_TAKEN = sa.delete(tables.taken).where(tables.taken.c.run == _ID)
+_PUT_TAKEN = sa.insert(tables.taken)

@@ -11,6 +11,7 @@ from sqlalchemy import RowMapping, Table
 
 from hub.core.mig import Slice, SliceKey
 from hub.core.nouns import Kind, Lease, Notice, Request, Stage, Why
+from hub.core.once import Once, Taken
 from hub.core.rules import Group, Reservation, Span, Usage, Weekly
 from hub.core.runs import Run, RunStage
 from hub.core.schedules import Occurrence, Outcome, Overlap, Schedule
@@ -192,6 +193,21 @@ def occurrence_row(seen: Occurrence) -> dict[str, Any]:
 def occurrence_of(row: RowMapping) -> Occurrence:
     """A row of `occurrences`."""
     return Occurrence(**{**row, "outcome": Outcome(row["outcome"])})
+
+
+def taken_row(made: Taken) -> dict[str, Any]:
+    """What is written of a submission that had a key."""
+    once = made.once
+    return {
+        "by": once.by, "key": once.key, "digest": once.digest, "at": made.at, "run": made.run,
+        "sweep": made.sweep,
+    }
+
+
+def taken_of(row: Row) -> Taken:
+    """A row of `taken`."""
+    by, key, digest, at, run, sweep = row
+    return Taken(Once(by, key, digest), at, run, sweep)
 
 
 # ---- the parts of the state, as it has them ----------------------------------------------------

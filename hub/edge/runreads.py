@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from hub.core.once import Taken
 from hub.core.planning import Planned
 from hub.core.runs import DONE, Run, RunStage
 from hub.core.schedules import Occurrence, Outcome, Schedule, Unrun
@@ -19,6 +20,7 @@ NOT_DONE = [str(x) for x in RunStage if x not in DONE]
 RUNS = sa.select(tables.runs)
 SCHEDULES = sa.select(tables.schedules)
 _OCCURRENCES = sa.select(tables.occurrences)
+_TAKEN = sa.select(tables.taken)
 _AT = tables.runs.c
 _AFTER = tables.runs.alias("after_run")
 _PLANNED = sa.select(
@@ -37,6 +39,13 @@ def _newest(wanted: sa.Select[Any], limit: int, **only: str | None) -> sa.Select
     for name, value in only.items():
         wanted = wanted if value is None else wanted.where(_AT[name] == value)
     return wanted.order_by(_AT.asked_at.desc(), _AT.id.desc()).limit(limit)
+
+
+def taken_in(c: sa.Connection, by: str, key: str) -> Taken | None:
+    """What was made of the submission that had this key."""
+    at = tables.taken.c
+    found = c.execute(_TAKEN.where(at.by == by, at.key == key)).one_or_none()
+    return None if found is None else rows.taken_of(found)
 
 
 class Reads:
@@ -136,6 +145,11 @@ class Reads:
             found = {x.id: x for x in map(rows.run_of, c.execute(wanted))}
         made = [(found[id], count) for id, count in counted]
         return sorted(made, key=lambda x: ids.index(x[0].sweep))
+
+    def taken(self, by: str, key: str) -> Taken | None:
+        """What was made of the submission that had this key."""
+        with self._database.begin() as c:
+            return taken_in(c, by, key)
 
     # ---- schedules -----------------------------------------------------------------------------
 

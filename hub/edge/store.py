@@ -18,6 +18,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from hub.core.nouns import Lease, Limits, Stage, State
+from hub.core.once import Taken
 from hub.core.roster import Member, Role
 from hub.core.rules import House, Rules
 from hub.core.runs import Run
@@ -38,7 +39,8 @@ class Unit:
     """One write transaction. Assign `state`; what differs from what was read is written at the end.
 
     `runs`: runs that are not done, by id; `members`: the roster. Read when first asked for. `look`:
-    what is there of runs and schedules, without what this unit has put.
+    what is there of runs and schedules, without what this unit has put. `taken`: what was made of
+    submissions that had a key.
     """
 
     state: State
@@ -47,6 +49,7 @@ class Unit:
     changed_runs: dict[str, Run | None] = field(default_factory=dict)
     changed_schedules: dict[str, Schedule | None] = field(default_factory=dict)
     occurrences: list[Occurrence] = field(default_factory=list)
+    taken: list[Taken] = field(default_factory=list)
 
     @cached_property
     def members(self) -> tuple[Member, ...]:
@@ -178,7 +181,7 @@ class Store(Reads):
             return [rows.lease_of(x) for x in c.execute(wanted)]
 
     def prune(self, oldest: datetime) -> None:
-        """Forget what became of schedules' slots before `oldest`."""
+        """Forget what became of schedules' slots, and of keys, before `oldest`."""
         with self._writing(alone=True) as batch:
             batch.put(batch.state, lambda c: planned.prune(c, oldest))
 
@@ -313,3 +316,4 @@ def _members(c: sa.Connection) -> tuple[Member, ...]:
 def _save(c: sa.Connection, unit: Unit) -> None:
     planned.save_runs(c, unit.changed_runs)
     planned.save_schedules(c, unit.changed_schedules, unit.occurrences)
+    planned.save_taken(c, unit.taken)

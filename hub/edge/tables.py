@@ -237,6 +237,7 @@ schedules = Table(
     Column("secrets", Json, nullable=False),
     Column("group", Text, nullable=False),
     Column("source", Text, nullable=False),
+    Column("input", Text, nullable=False, server_default=""),
 )
 
 # the key is what keeps a slot from being run twice, whoever is killed in between
@@ -250,6 +251,17 @@ occurrences = Table(
     Column("run", Text, nullable=False),
     Column("sweep", Text, nullable=False),
     Column("message", Words, nullable=False),
+)
+
+# what was made of a submission that had a key, by who sent it
+taken = Table(
+    "taken", metadata,
+    Column("by", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("sweep", Text, nullable=False),
 )
 
 members = Table(

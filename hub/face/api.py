@@ -3,12 +3,13 @@
 Routes are plain functions where the verb blocks, so FastAPI runs them in threads.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Header, Path, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from fastapi.routing import APIRoute
 from pydantic import AfterValidator, JsonValue, TypeAdapter
@@ -16,6 +17,7 @@ from pydantic import AfterValidator, JsonValue, TypeAdapter
 from hub.batch import Batch
 from hub.broker import Broker
 from hub.core import roster
+from hub.core.once import Once
 from hub.core.runs import Run
 from hub.core.sizes import Offer
 from hub.desk import Desk
@@ -103,6 +105,32 @@ Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9-]{1,64}$", description="An id.")]
 RunId = Annotated[
     str, Path(pattern=r"^[A-Za-z0-9-]{1,64}$", description="A run's id, or how it begins.")
 ]
+
+
+async def _sent(request: Request) -> bytes:
+    return await request.body()
+
+
+def _once(
+    request: Request, caller: ApiCaller, sent: Annotated[bytes, Depends(_sent)],
+    key: Annotated[str | None, Header(
+        alias="Idempotency-Key", min_length=1, max_length=255, pattern="^[!-~]+$", description=(
+            "Any text of your own, a new one for each request. The same request sent again with "
+            "the same key, because its answer was lost, makes nothing twice: what was made is "
+            "answered, as it is then. A key is kept for at least a day; with another request it "
+            "is refused (422)."
+        ),
+    )] = None,
+) -> Once | None:
+    if key is None:
+        return None
+    found = hashlib.sha256(f"{request.method} {request.url.path}\n".encode())
+    found.update(sent)
+    return Once(f"{caller.kind}:{caller.name}", key, found.hexdigest())
+
+
+# not `async`: 48 MiB take a moment to digest, and so it is a thread's
+Key = Annotated[Once | None, Depends(_once)]
 
 
 def _plain(text: str) -> str:

@@ -7,11 +7,25 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
+from hub.batch import Rerun
 from hub.core.runs import Run, Submission
 from hub.core.schedules import moment_of
+from hub.core.sweeps import Sweep
 from hub.errors import BadInput, NotAllowed
 from hub.face import reasons, words
-from hub.face.api import ERRORS, HouseRoute, Id, Language, Parts, Plain, RunId, Use, by, own_run
+from hub.face.api import (
+    ERRORS,
+    HouseRoute,
+    Id,
+    Key,
+    Language,
+    Parts,
+    Plain,
+    RunId,
+    Use,
+    by,
+    own_run,
+)
 from hub.face.api_report import own_sweep
 from hub.face.caller import Caller
 from hub.face.login import ApiCaller
@@ -33,9 +47,14 @@ _MOST = 10_000  # runs in one answer
 
 
 @router.post("/runs", status_code=201)
-def submit(wanted: SubmitIn, caller: ApiCaller, use: Use, language: Language) -> Run:
+def submit(
+    wanted: SubmitIn, caller: ApiCaller, use: Use, language: Language, once: Key
+) -> Run:
     """Run a notebook: it stands in line for a slice like everybody, or is planned."""
-    return reasons.said(use.batch.submit(_timed(wanted, caller, use)), language)
+    (made,) = use.batch.taking.once(once, lambda: [
+        use.batch.submit(_timed(wanted, caller, use), once)
+    ])
+    return reasons.said(made, language)
 
 
 @router.get("/runs", response_model=list[Run])
@@ -58,13 +77,19 @@ def runs(
 
 @router.post("/runs/{id}/rerun", status_code=201)
 def rerun(
-    id: RunId, changes: RerunIn, caller: ApiCaller, use: Use, language: Language
+    id: RunId, changes: RerunIn, caller: ApiCaller, use: Use, language: Language, once: Key
 ) -> RerunOut:
     """Repeat a run from what was kept of it; says in what it will differ."""
-    found = own_run(id, caller, use.batch)
-    made = use.batch.rerun(
-        found.id, changes.parameters, profile=changes.profile, image=changes.image
-    )
+    found, new = own_run(id, caller, use.batch), list[Rerun]()
+
+    def make() -> list[Run]:
+        new.append(use.batch.rerun(
+            found.id, changes.parameters, profile=changes.profile, image=changes.image, once=once,
+        ))
+        return [new[0].run]
+
+    (run,) = use.batch.taking.once(once, make)
+    made = new[0] if new else use.batch.compared(found, run)
     return RerunOut(
         run=reasons.said(made.run, language),
         differs=[words.text(language, x) for x in made.differs],
@@ -75,10 +100,12 @@ def rerun(
 
 
 @router.post("/sweeps", status_code=201)
-def submit_sweep(wanted: SweepIn, caller: ApiCaller, use: Use) -> SweepOut:
+def submit_sweep(wanted: SweepIn, caller: ApiCaller, use: Use, once: Key) -> SweepOut:
     """Run a notebook with every combination of some values: all of them, or none."""
-    asked = replace(_timed(wanted, caller, use), sweep=wanted.sweep)
-    return sweep_out(use.batch.sweep(asked))
+    made = use.batch.taking.once(once, lambda: use.batch.sweep(
+        replace(_timed(wanted, caller, use), sweep=wanted.sweep), once
+    ).runs)
+    return sweep_out(Sweep(made[0].sweep, tuple(made)))
 
 
 @router.get("/sweeps")

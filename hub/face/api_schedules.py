@@ -10,11 +10,12 @@ from hub.core.schedules import Plan, Schedule
 from hub.core.sweeps import Sweep
 from hub.errors import NotFound
 from hub.face import reasons
-from hub.face.api import ERRORS, HouseRoute, Id, Language, Parts, Use
+from hub.face.api import ERRORS, HouseRoute, Id, Key, Language, Parts, Use
 from hub.face.api_runs import submission
 from hub.face.caller import Caller
 from hub.face.login import ApiCaller
 from hub.face.views_runs import (
+    RunNowIn,
     ScheduleChangeIn,
     ScheduleIn,
     ScheduleOut,
@@ -72,10 +73,14 @@ def remove(id: Id, caller: ApiCaller, use: Use, language: Language) -> ScheduleO
 
 
 @router.post("/schedules/{id}/run", status_code=201)
-def run_now(id: Id, caller: ApiCaller, use: Use, language: Language) -> Run | SweepOut:
-    """Run it once now, beside its slots."""
+def run_now(
+    id: Id, caller: ApiCaller, use: Use, language: Language, once: Key,
+    wanted: RunNowIn | None = None,
+) -> Run | SweepOut:
+    """Run it once now, beside its slots; with `parameters` in place of its own this time."""
     _own(id, caller, use)
-    made = use.schedules.run_now(id)
+    given = wanted.parameters if wanted else {}
+    made = use.batch.taking.once(once, lambda: use.schedules.run_now(id, given, once))
     if made[0].sweep:
         return sweep_out(Sweep(made[0].sweep, tuple(made)))
     return reasons.said(made[0], language)

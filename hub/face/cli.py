@@ -43,7 +43,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def main() -> None:
     """Run the command line; a refusal is one line and exit code 2, never a traceback."""
-    with _told():
+    with _told(), rest.piped():
         _offer_operator_token()
         app()
 

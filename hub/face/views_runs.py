@@ -76,6 +76,14 @@ class RerunIn(BaseModel, extra="forbid"):
     image: Annotated[Plain, Field(max_length=255)] = ""
 
 
+class RunNowIn(BaseModel, extra="forbid"):
+    """What is to be otherwise this time."""
+
+    parameters: dict[str, Value] = Field(default_factory=dict, description=(
+        "In place of the schedule's; one that it sweeps has this value alone."
+    ))
+
+
 class WhenIn(BaseModel, extra="forbid"):
     """When a schedule runs."""
 

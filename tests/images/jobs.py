@@ -47,6 +47,7 @@ def lab(running: tuple[LabBox, JobService]) -> LabBox:
     for kept in (service.runs, service.schedules, service.bodies, service.asked, service.outputs):
         kept.clear()
     service.refusal, service.groups, service.line = "", ["ai-2025"], []
+    service.lost, service.keys = [], []
     lab.inside("rm", "-rf", "/home/student/.local/share/madang", "/home/student/runs")
     return lab
 

@@ -141,12 +141,12 @@ class JobService(Service):
     def _end(self, id: str) -> Any:
         return self.schedules.pop(id, None) or refusal(404, NO_SCHEDULE.format(id=id))
 
-    def _now(self, id: str) -> Any:
-        schedule = self.schedules[id]
+    async def _now(self, id: str, request: Request) -> Any:
+        schedule, body = self.schedules[id], await self._body(request)
         return self.add(
             f"{len(self.runs):010x}", schedule=id, profile=schedule["profile"],
-            parameters=schedule["parameters"], notebook=schedule["notebook_name"],
-            cwd=schedule["cwd"],
+            parameters={**schedule["parameters"], **body["parameters"]},
+            notebook=schedule["notebook_name"], cwd=schedule["cwd"],
         )
 
     async def _body(self, request: Request) -> dict[str, Any]:

@@ -53,6 +53,8 @@ class Service:
         self.language = ""
         self.connections = 0
         self.breaks = 0
+        self.lost: list[str] = []  # what happens to the next POSTs' answers: see `_lose`
+        self.keys: list[str] = []
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self.api = f"http://127.0.0.1:{self._socket.getsockname()[1]}/services/madang/api"
@@ -95,7 +97,22 @@ class Service:
         self.language = request.headers.get("accept-language", "")
         if request.headers.get("authorization") != f"Bearer {TOKEN}":
             return _refusal(403, "Log in first.", "not-allowed")
-        return await call_next(request)
+        answer = await call_next(request)
+        if request.method == "POST":
+            self.keys.append(request.headers.get("idempotency-key", ""))
+            if self.lost:
+                return self._lose(self.lost.pop(0))
+        return answer
+
+    def _lose(self, how: str) -> Any:
+        """What was asked was done, and nobody hears of it."""
+        if how == "cut":
+            return StreamingResponse(iter([b"{"]), headers={"Content-Length": "100"})
+        if how == "busy":
+            return _refusal(503, "The database is busy; try again in a moment.", "busy")
+        if how == "full":
+            return _refusal(503, "The disk with the database is full.", "disk-full")
+        return PlainTextResponse("<html>Service Unavailable</html>", status_code=int(how))
 
     async def _submit(self, request: Request) -> Any:
         self.submitted = await request.json()

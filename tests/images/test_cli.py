@@ -34,6 +34,7 @@ def service(running: Service) -> Service:
     running.script, running.run, running.breaks = GOES_WELL, dict(RUN), 0
     running.line = [dict(LINE)]
     running.asked, running.submitted, running.connections = [], {}, 0
+    running.lost, running.keys = [], []
     return running
 
 

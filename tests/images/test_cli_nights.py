@@ -172,6 +172,9 @@ def test_a_schedule_from_add_to_remove(service: Running, book: Path) -> None:
     (run,) = asked(service, "run", "list", "--schedule", "밤 실험")
     assert run["schedule"] == listed["id"]
     call(service, "run", "cancel", run["id"])
+    other = asked(service, "schedule", "run-now", "밤 실험", "-p", "epochs=5")
+    assert (run["parameters"], other["parameters"]) == ({"epochs": 3}, {"epochs": 5})
+    call(service, "run", "cancel", other["id"])
     assert "removed" in call(service, "schedule", "remove", "밤 실험").stdout
     assert "no schedules yet" in call(service, "schedule", "list").stdout
     gone = call(service, "schedule", "show", "밤 실험")

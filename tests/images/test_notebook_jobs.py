@@ -182,6 +182,16 @@ def test_a_token_makes_one_job_however_often_it_is_sent(lab: LabBox, service: Jo
     assert len(service.runs) == 1
 
 
+def test_a_job_whose_answer_was_lost_is_sent_again_with_the_same_key(
+    lab: LabBox, service: JobService
+) -> None:
+    service.lost = ["cut", "503"]
+    answer = lab.jobs("POST", "jobs", json=job())
+    assert answer.status_code == 200, answer.text
+    assert (len(service.keys), len({*service.keys})) == (3, 1)
+    assert len(service.keys[0]) >= 32
+
+
 # ---- elsewhere ----------------------------------------------------------------------------------
 
 

@@ -215,19 +215,18 @@ def test_a_schedule_is_paused_changed_and_ended(lab: LabBox, service: JobService
     assert lab.jobs("GET", "job_definitions").json()["job_definitions"] == []
 
 
-def test_a_schedule_is_run_now_as_it_is(lab: LabBox, service: JobService) -> None:
+def test_a_schedule_is_run_now_with_its_values_or_others(lab: LabBox, service: JobService) -> None:
     lab.jobs("POST", "job_definitions", json=definition(parameters={"epochs": "9"}))
     path = "job_definitions/schedule-0000000000/jobs"
-    # the service has no other values for a schedule: better none than the wrong ones
-    said = refused(lab.jobs("POST", path, json={"parameters": {"epochs": "2"}}))
-    assert "its own values" in said
-    assert service.runs == {}
     made = lab.jobs("POST", path, json={"parameters": {"epochs": "9"}}).json()
     assert made == {"job_id": "run-0000000000"}
+    assert service.bodies[-1] == {"parameters": {}}
+    lab.jobs("POST", path, json={"parameters": {"epochs": "2"}}).raise_for_status()
+    assert service.bodies[-1] == {"parameters": {"epochs": 2}}
     service.add("ee55")
     of = listed(lab, job_definition_id="schedule-0000000000")
     assert [(x["job_id"], x["job_definition_id"]) for x in of] == [
-        ("run-0000000000", "schedule-0000000000")]
+        (f"run-000000000{i}", "schedule-0000000000") for i in (1, 0)]
 
 
 # ---- words --------------------------------------------------------------------------------------

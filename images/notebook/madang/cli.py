@@ -4,6 +4,10 @@ Exit codes of every command: 0 done; 2 refused, or a mistake in what was typed; 
 reached. `madang run submit` and `madang run logs -f` end as the run did: see `ENDS` in follow.py.
 """
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -83,7 +87,22 @@ RunId = Annotated[str, typer.Argument(metavar="ID", help="The run's id, or the b
 
 def main() -> None:
     """Run the command line."""
-    app()
+    with piped():
+        app()
+
+
+@contextmanager
+def piped() -> Iterator[None]:
+    """Whoever reads may stop reading: `madang report | head`. Typer minds it only while it runs."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # or the interpreter tries once more at its end, and says so
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
 
 
 # ---- looking ------------------------------------------------------------------------------------
@@ -158,7 +177,7 @@ def submit(  # noqa: PLR0913, PLR0917 - each is an option of the command
         user=user, secret=secret, notify=notify,
     )
     asked |= {k: x for k, x in (("at", at), ("after", after)) if x}
-    made = client.call("POST", "sweeps" if sweep else "runs", json=asked)
+    made = client.submit("sweeps" if sweep else "runs", asked)
     if note and not as_json:
         typer.echo(note, err=True)
     # what begins at night is waited for by nobody
@@ -291,7 +310,7 @@ def run_rerun(
 ) -> None:
     """Repeat a run from what was kept of it; says in what it will differ."""
     client = Client()
-    made = client.call("POST", f"runs/{id}/rerun", json={
+    made = client.submit(f"runs/{id}/rerun", {
         "parameters": typed.parameters(parameters, parameter or []), "profile": profile,
         "image": image,
     })

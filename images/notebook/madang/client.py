@@ -2,7 +2,10 @@
 
 import json
 import os
-from collections.abc import Iterator
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -13,14 +16,25 @@ from madang.messages import language, t
 _configured: dict[str, str] = {}
 UNREACHABLE = 3
 _QUIET = 60.0  # seconds; the service sends a sign of life every 15
+# seconds before a submission is sent again; after a restart the service is back in some ten
+_AGAIN = (1.0, 2.0, 4.0, 8.0)
+_PATIENCE = 90.0  # seconds after which it is sent no more: each try may take 30
+# a proxy's words while the service is away, and the service's own that ask to try again
+_LOST = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
+_GATEWAY = frozenset({502, 503, 504})
+_SOON = frozenset({"busy", "unavailable"})
 
 
 class Problem(Exception):
-    """What the person is told, in one line; `code` is the exit code of the command."""
+    """What the person is told, in one line; `code` is the exit code of the command.
 
-    def __init__(self, message: str, code: int = 2) -> None:
+    `passing`: the same may go well in some seconds.
+    """
+
+    def __init__(self, message: str, code: int = 2, *, passing: bool = False) -> None:
         super().__init__(message)
         self.code = code
+        self.passing = passing
 
 
 def configure(api: str, token: str) -> None:
@@ -60,6 +74,26 @@ class Client:
             # a login page or a proxy's own, with status 200
             raise self._away(f"{answer.headers.get('content-type', 'no type')}, not JSON") from e
 
+    def submit(self, path: str, body: Any, say: Callable[[str], None] | None = None) -> Any:
+        """Have something made, and the answer's JSON. It is made once, however often it is sent.
+
+        Where no answer comes it is sent again for some seconds; `say` tells the person, on stderr
+        if not given.
+        """
+        headers = {"Idempotency-Key": secrets.token_hex(16)}
+        end = time.monotonic() + _PATIENCE
+        for wait in (*_AGAIN, None):
+            try:
+                return self.call("POST", path, json=body, headers=headers)
+            except Problem as e:
+                if not e.passing or wait is None or time.monotonic() > end:
+                    raise
+            (say or _on_stderr)(t(
+                "Madang cannot answer just now; sending it again (it runs only once)"
+            ))
+            time.sleep(wait)
+        raise AssertionError  # the last try returns or raises
+
     def text(self, path: str, **rest: Any) -> str:
         """The answer's text."""
         return self._answer("GET", path, **rest).text
@@ -85,7 +119,7 @@ class Client:
         try:
             answer = self._http.request(method, f"{self._api}/{path}", **rest)
         except (httpx.HTTPError, httpx.InvalidURL) as e:
-            raise self._away(e) from e
+            raise self._away(e, passing=isinstance(e, _LOST)) from e
         clock.use(answer.headers.get(clock.HEADER, ""))
         self._check(answer)
         return answer
@@ -93,18 +127,24 @@ class Client:
     def _check(self, answer: httpx.Response) -> None:
         if answer.is_success:
             return
+        status = answer.status_code
         try:
-            message = answer.json()["error"]["message"]
-        except (ValueError, KeyError, TypeError) as e:
+            error = answer.json()["error"]
+            message, reason = error["message"], error.get("reason")
+        except (ValueError, KeyError, TypeError, AttributeError) as e:
             # not the service's word: the proxy says so while the service is away
-            raise self._away(f"HTTP {answer.status_code}") from e
-        raise Problem(message)
+            raise self._away(f"HTTP {status}", passing=status in _GATEWAY) from e
+        raise Problem(message, passing=status in _GATEWAY and reason in _SOON)
 
-    def _away(self, error: object) -> Problem:
+    def _away(self, error: object, *, passing: bool = False) -> Problem:
         return Problem(t(
             "Madang does not answer at {api}: {error}. Is it running? (on the host: madang status)",
             api=self._api, error=str(error) or type(error).__name__,
-        ), UNREACHABLE)
+        ), UNREACHABLE, passing=passing)
+
+
+def _on_stderr(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def parse(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:

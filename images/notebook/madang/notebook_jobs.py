@@ -78,7 +78,7 @@ class NotebookJobs(BaseScheduler):
         if model.idempotency_token and self._memory.by_token(model.idempotency_token):
             raise IdempotencyTokenError(model.idempotency_token)
         body, note = await self._filled_in(jobs_wanted.run_body, model)
-        made = await self.service.ask("POST", "runs", json=body)
+        made = await self.service.submit("runs", body)
         named = model.name != words.name(made, {})
         facts = {
             "name": model.name if named else "", "token": model.idempotency_token,
@@ -99,7 +99,7 @@ class NotebookJobs(BaseScheduler):
 
     async def run_again(self, job_id: str) -> dict[str, Any]:
         """Submit the same run once more, from the service's record; in what it will differ."""
-        made = await self.service.ask("POST", f"runs/{words.run_id(job_id)}/rerun", json={})
+        made = await self.service.submit(f"runs/{words.run_id(job_id)}/rerun", {})
         return {"job_id": words.job_id(made["run"]["id"]), "differs": made["differs"]}
 
     async def update_job(self, job_id: str, model: UpdateJob) -> None:
@@ -205,12 +205,10 @@ class NotebookJobs(BaseScheduler):
     ) -> str:
         """Run a schedule's notebook now; of a sweep, the first of its runs."""
         schedule = await self._schedule(job_definition_id)
-        if jobs_wanted.parameter_changes(model.parameters or {}, schedule["parameters"]):
-            raise SchedulerError(t(
-                "a schedule runs with its own values; for others, make a job of the notebook"
-            ))
+        own = schedule["parameters"]
+        changed = jobs_wanted.parameter_changes(model.parameters or {}, own)
         path = f"schedules/{words.schedule_id(job_definition_id)}/run"
-        made = await self.service.ask("POST", path)
+        made = await self.service.submit(path, {"parameters": changed})
         first = made["runs"][0] if "runs" in made else made
         return words.job_id(first["id"])
 

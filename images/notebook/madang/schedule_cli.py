@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from madang import options
+from madang import options, typed
 from madang.client import Client, Problem
 from madang.clock import moment
 from madang.messages import t
@@ -109,7 +109,7 @@ def show_(which: Which, as_json: Json = False) -> None:
         print(f"{'next':14s} {moment(slot['at'])}")
     past = [x | {"made": x["run"] or x["sweep"]} for x in found["occurrences"]]
     print()
-    show(past, _PAST, as_json=False, none=t("it has not run yet"))
+    show(past, _PAST, as_json=False, none=t("none of its times has come yet"))
 
 
 @schedule.command("pause")
@@ -136,10 +136,16 @@ def remove(which: Which, as_json: Json = False) -> None:
 
 
 @schedule.command("run-now")
-def run_now(which: Which, as_json: Json = False) -> None:
-    """Run it once now, beside its times."""
+def run_now(
+    which: Which, parameter: options.Parameter = None, parameters: options.Parameters = None,
+    as_json: Json = False,
+) -> None:
+    """Run it once now, beside its times; with other parameters, if you give some."""
     client = Client()
-    made = client.call("POST", f"schedules/{named(client, which)['id']}/run")
+    given = typed.parameters(parameters, parameter or [])
+    made = client.submit(
+        f"schedules/{named(client, which)['id']}/run", {"parameters": given}
+    )
     if as_json:
         show_json(made)
     elif "runs" in made:
