@@ -5,7 +5,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from hub.core.courses import Student
 from hub.core.lease import Kind
 from hub.errors import Refusal, Unavailable, Unknown
 from hub.handout import Handouts
@@ -57,20 +56,16 @@ class Attending:
     def _behind(self) -> list[tuple[str, str]]:
         """(user, course) of members who have not what is newest; those with a home only."""
         handouts, now = self._handouts, self._handouts.clock()
-        members = handouts.broker.members()
-        found = []
-        for course in handouts.store.courses():
-            newest = handouts.store.newest(course.name)
-            standing: dict[str, Student] = {
-                x.user: x for x in handouts.store.students(course.name)
-            } if newest else {}
-            found += [
-                (x.name, course.name) for x in members
-                if newest and x.group == course.group and self._may((x.name, course.name))
-                and handouts.is_behind(standing.get(x.name), newest, now)
-                and handouts.homes.path(x.name).is_dir()
-            ]
-        return found
+        members: dict[str, list[str]] = {}
+        for x in handouts.broker.members():
+            members.setdefault(x.group, []).append(x.name)
+        newest, stood = handouts.store.standing()
+        return [
+            who for course in newest if course.number
+            for who in ((x, course.course) for x in members.get(course.group, ()))
+            if self._may(who) and handouts.lagging.is_behind(course, stood.get(who), now)
+            and handouts.homes.path(who[0]).is_dir()
+        ]
 
     def _may(self, who: tuple[str, str]) -> bool:
         failed = self._failed.get(who)

@@ -76,6 +76,8 @@ class Desk:
             raise NotFound("There was no update {update}.", update=update)
         made, before = found
         if made.undone_at is None:
+            if before is None:
+                raise NotFound("This update is kept no more.")
             # first: what cannot be put back is not begun, or it would be tried for ever
             back, kept = undoing(self.folder, self.journal, update, self.most)
             self.journal.begin_undo(update)

@@ -1,15 +1,12 @@
 """Handing courses out: a release comes into a student's folder, and their work stays."""
 
-import json
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 from hub import metrics
-from hub.core import course as notebooks
 from hub.core import handingout, roster
 from hub.core.courses import Fate, FileFate, Handout, Release, Student
 from hub.core.handingout import Ask
@@ -17,8 +14,11 @@ from hub.edge.aside import Aside
 from hub.edge.folders import Changed, Odd
 from hub.errors import BadInput, NotFound, Refusal
 from hub.handdesk import FRESH, Desk, Desks, stuck
-from hub.merging import Merging, NotMerged, changed
+from hub.lagging import Lagging
+from hub.merging import Merging, NotMerged
+from hub.opened import Opened
 from hub.overlooking import Overlooking, Row
+from hub.placing import too_old
 from hub.publishing import Publishing
 from hub.recent import Recent
 from hub.updating import BACKUPS, Place, Update, keep_copy
@@ -47,6 +47,8 @@ class Handouts:
         self._merging = Merging(self._blob, aside)
         self._desks = Desks(publishing)
         self._overlooking = Overlooking(publishing)
+        self.lagging = Lagging(self.store, self._desks.journal)
+        self.opened = Opened(clock)
 
     def close(self) -> None:
         """End what works aside."""
@@ -63,7 +65,7 @@ class Handouts:
         Where all that is new is open, the handout has the number of the one before and is not kept.
 
         Args:
-            open: files that are open in Lab: they wait.
+            open: files that are open in Lab, beside those that Lab has told of: they wait.
             anyway: they have asked for it: also what they have undone, and what could not be
                 handed out before.
             may: whether it may still be written; by now somebody may have it open.
@@ -77,17 +79,18 @@ class Handouts:
             release = self.store.newest(course)
             if release is None or (release.number <= desk.student.held_at and not anyway):
                 return None
-            ask = Ask(course, release.number, frozenset(open), anyway)
+            left = self.opened.of(user, course).union(open)
+            ask = Ask(course, release.number, left, anyway)
             return self._give(desk, ask, release, may)
 
     def all_for(self, user: str, may: Callable[[], bool] = _always) -> list[Handout]:
         """Give somebody what is new in all their courses; what cannot be is in the log.
 
-        One query where nothing is new; no file is looked at.
+        Where nothing is new, no file is looked at.
         """
         made: list[Handout] = []
         try:
-            due = self._due(user)
+            due = self.due(user)
         except Exception:
             log.exception("what is new in the courses of %s cannot be told", user)
             return made
@@ -102,24 +105,16 @@ class Handouts:
                 log.exception("%s is not given what is new in %s", user, course)
         return made
 
-    def _due(self, user: str) -> list[str]:
-        now = self.clock()
+    def due(self, user: str) -> list[str]:
+        """The courses in which a start of theirs has something to do, by name."""
         groups = roster.groups_of(self.broker.members(), user)
+        if not groups:
+            return []
+        now, (newest, stood) = self.clock(), self.store.standing(groups, user)
         return [
-            x.course.name for x in (self.store.standing(user, groups) if groups else ())
-            if self.is_behind(x.student, x.newest, now)
+            x.course for x in newest
+            if self.lagging.is_behind(x, stood.get((user, x.course)), now)
         ]
-
-    def is_behind(self, student: Student | None, newest: Release | None, now: datetime) -> bool:
-        """Whether a start has something to do: to hand out, or to clear away after a kill."""
-        if student is not None:
-            journal = self._desks.journal(student.user, student.course)
-            if journal.has(student.update + 1) or journal.to_undo():
-                return True
-        if newest is None or (student is not None and newest.number <= student.held_at):
-            return False
-        new = handingout.handed(newest.visible(now))
-        return not handingout.is_current(student, newest.number, new)
 
     def _give(
         self, desk: Desk, ask: Ask, release: Release, may: Callable[[], bool]
@@ -166,7 +161,9 @@ class Handouts:
             desk.journal.forget(desk.number)
             return None
         made = replace(made, update=desk.number, files=update.told)
-        self.store.put_handout(replace(after, update=desk.number), made, before)
+        self.store.put_handout(
+            replace(after, update=desk.number), made, before, too_old(desk.number)
+        )
         desk.journal.prune(desk.number)
         _count(made)
         return made
@@ -200,9 +197,11 @@ class Handouts:
         Raises:
             NotFound: there was no such update, or it is kept no more.
             BadInput: it was undone already, or a newer one comes first (409).
+            Refusal: a file that it changed is open in Lab.
         """
         with self._desks.open(user, course, self.clock()) as desk:
             self._check_undo(desk, update)
+            self.opened.check(user, course, desk.journal.read(update))
             return desk.undo(update, self.clock())
 
     def _check_undo(self, desk: Desk, update: int) -> None:
@@ -230,9 +229,10 @@ class Handouts:
 
         Raises:
             NotFound: the release has no such file.
-            Refusal: what stands there cannot be kept.
+            Refusal: what stands there cannot be kept, or is open in Lab.
         """
         with self._desks.open(user, course, self.clock()) as desk:
+            self.opened.check(user, course, [path])
             release = self.store.newest(course)
             new = handingout.handed(release.visible(self.clock())) if release else {}
             if release is None or path not in new:
@@ -249,35 +249,34 @@ class Handouts:
             NotFound: there is no such notebook.
             BadInput: no new version of this cell stands there.
             Refusal: the notebook cannot be changed just now.
+            Unavailable: it is large, and those of others come first.
         """
-        return self._change(user, course, path, lambda x: notebooks.take(x, cell))
+        return self._choose(user, course, path, "take", cell)
 
     def keep(self, user: str, course: str, path: str, cell: str) -> FileFate:
         """The student's version of a cell stays; the other one goes. Raises as `take`."""
-        return self._change(user, course, path, lambda x: notebooks.keep(x, cell))
+        return self._choose(user, course, path, "keep", cell)
 
-    def _change(
-        self, user: str, course: str, path: str,
-        change: Callable[[Mapping[str, Any]], dict[str, Any]],
-    ) -> FileFate:
+    def _choose(self, user: str, course: str, path: str, verb: str, cell: str) -> FileFate:
         with self._desks.open(user, course, self.clock()) as desk:
-            seen = desk.folder.read(path, desk.most)
-            if seen.kind == "absent":
-                raise NotFound("There is no file {path} in this course.", path=path[:200])
-            if seen.kind != "file":
-                raise stuck(path, seen.problem or seen.kind)
-            try:
-                made = changed(seen.content, change)
-                keep_copy(desk.folder, f"{BACKUPS}/{desk.student.release}", path, seen.content)
-                desk.folder.write(path, made, was=seen)
-            except NotMerged as e:
-                raise stuck(path, e.problem) from None
-            except Changed:
-                raise stuck(path, "changing") from None
-            except Odd as e:
-                raise stuck(path, e.problem) from None
+            self.opened.check(user, course, [path])
+            size = desk.folder.look(path).size
+            with self._merging.room(size) as most:
+                seen = desk.folder.read(path, min(most, desk.most), guard=True)
+                if seen.kind == "absent":
+                    raise NotFound("There is no file {path} in this course.", path=path[:200])
+                if seen.kind != "file":
+                    raise stuck(path, seen.problem or seen.kind)
+                try:
+                    made, left = self._merging.chosen(verb, cell, seen.content, user)
+                    keep_copy(
+                        desk.folder, f"{BACKUPS}/{desk.student.release}", path, seen.content)
+                    desk.folder.write(path, made, was=seen)
+                except Changed:
+                    raise stuck(path, "changing") from None
+                except (NotMerged, Odd) as e:
+                    raise stuck(path, e.problem) from None
             desk.folder.sync()
-        left = notebooks.beside_of(json.loads(made))
         return FileFate(path, Fate.BESIDE if left else Fate.MERGED)
 
 

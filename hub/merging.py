@@ -1,14 +1,17 @@
 """A student's notebook and a new release, as bytes: read, merged by core, checked, written out.
 
 Small ones are merged here. A large one, or one that was made to hurt, would hold up everybody in
-this process: that is done aside, with a limit on time and memory.
+this process: that is done aside, with a limit on time and memory. So it is with a student's word on
+a cell that stands twice.
 """
 
 import json
 import logging
+import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +19,16 @@ from hub.core import course
 from hub.core.course import Unreadable
 from hub.core.courses import CellFate
 from hub.edge.aside import Aside, TooMuch
-from hub.errors import Text
+from hub.errors import BadInput, Text, Unavailable
 
 log = logging.getLogger("madang.courses")
-SMALL = 1 << 20  # bytes of all three together
+SMALL = 1 << 20  # bytes of a student's
+_LARGE = 4  # larger ones of students that choose in them, in memory at once
+_PATIENCE = 5.0  # seconds that one more waits: its request holds one of the service's threads
 _KEPT = 256  # parsed notebooks of releases
 _ALIKE = 0.5  # share of a release's ids by which a notebook is taken for the same one
 _KINDS = frozenset({"code", "markdown", "raw"})
+_VERBS = {"take": course.take, "keep": course.keep}
 
 
 class NotMerged(Exception):
@@ -54,6 +60,7 @@ class Merging:
         self._aside = aside
         self._books: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._lock = threading.Lock()
+        self._large = threading.BoundedSemaphore(_LARGE)
 
     def close(self) -> None:
         """End the process aside."""
@@ -81,21 +88,66 @@ class Merging:
         return _merge(self._book(base) if base else None, self._book(new), theirs, mine, release)
 
     def _merged_aside(self, base: str, new: str, mine: bytes, release: int, who: str) -> Result:
+        given = self._blob(base) if base else b""
+        told, content = self._called(
+            "merged_aside", given, self._blob(new), mine, str(release).encode(), who=who,
+        )
+        cells = tuple(CellFate(**{**x, "why": _text_of(x["why"])}) for x in told["cells"])
+        return Result(content, cells, told["conflicts"])
+
+    @contextmanager
+    def room(self, size: int) -> Iterator[int]:
+        """A place for a student's notebook in memory; how many bytes it may have there.
+
+        Raises:
+            Unavailable: there is none for a large one; it has waited for that.
+        """
+        if size <= SMALL:
+            yield SMALL
+            return
+        if not self._large.acquire(timeout=_PATIENCE):
+            raise Unavailable(
+                "Other notebooks are being compared just now. Try again in a few seconds.",
+                reason="busy",
+            )
+        try:
+            yield sys.maxsize
+        finally:
+            self._large.release()
+
+    def chosen(self, verb: str, cell: str, mine: bytes, who: str) -> tuple[bytes, bool]:
+        """A student's notebook after their word on a cell; whether others still wait for one.
+
+        Args:
+            verb: "take" or "keep".
+
+        Raises:
+            NotMerged: it is no notebook.
+            BadInput: no new version of this cell stands there.
+            Unavailable: too many ask at once.
+        """
+        if len(mine) <= SMALL:
+            return _chosen(verb, cell, mine)
+        given = (verb.encode(), cell.encode(errors="surrogatepass"), mine)
+        told, content = self._called("chosen_aside", *given, who=who)
+        return content, told["left"]
+
+    def _called(self, function: str, *given: bytes, who: str) -> tuple[Any, bytes]:
+        """(what is told of it, the notebook) of one of those below that work aside."""
         with self._lock:
             self._aside = self._aside or Aside()
-        given = self._blob(base) if base else b""
         try:
-            made = self._aside.call(
-                "hub.merging:aside", given, self._blob(new), mine, str(release).encode(), who=who,
-            )
+            made = self._aside.call(f"hub.merging:{function}", *given, who=who)
         except TooMuch:
             raise NotMerged("huge") from None
         head, _, content = made.partition(b"\n")
         told = json.loads(head)
         if "problem" in told:
             raise NotMerged(told["problem"])
-        cells = tuple(CellFate(**{**x, "why": _text_of(x["why"])}) for x in told["cells"])
-        return Result(content, cells, told["conflicts"])
+        if "refused" in told:
+            refused = _text_of(told["refused"])
+            raise BadInput(refused.template, reason=told["reason"], **refused.values)
+        return told, content
 
     def _book(self, sha256: str) -> dict[str, Any]:
         """A release's notebook, parsed once for all students; nobody changes it."""
@@ -111,25 +163,8 @@ class Merging:
         return made
 
 
-def changed(content: bytes, change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> bytes:
-    """A student's notebook after `change`, as it is written.
-
-    Raises:
-        NotMerged: it is no notebook.
-        BadInput: what `change` refuses.
-    """
-    if not content.strip():
-        raise NotMerged("empty")
-    if len(content) > SMALL * 8:
-        raise NotMerged("huge")
-    try:
-        return _written(change(_read(content)))
-    except Unreadable:
-        raise NotMerged("broken") from None
-
-
-def aside(base: bytes, new: bytes, mine: bytes, release: bytes) -> bytes:
-    """The same in the process aside: a line of JSON, then the notebook."""
+def merged_aside(base: bytes, new: bytes, mine: bytes, release: bytes) -> bytes:
+    """`merged` in the process aside: a line of JSON, then the notebook."""
     try:
         theirs, ours = _read(mine), json.loads(new)
         if not base and not _alike(ours, theirs):
@@ -143,6 +178,29 @@ def aside(base: bytes, new: bytes, mine: bytes, release: bytes) -> bytes:
     } for x in made.cells]
     head = json.dumps({"cells": cells, "conflicts": made.conflicts})
     return head.encode() + b"\n" + made.content
+
+
+def chosen_aside(verb: bytes, cell: bytes, mine: bytes) -> bytes:
+    """`chosen` there."""
+    told: dict[str, Any] = {}
+    content = b""
+    try:
+        content, told["left"] = _chosen(verb.decode(), cell.decode(errors="surrogatepass"), mine)
+    except NotMerged as e:
+        told["problem"] = e.problem
+    except BadInput as e:
+        told |= {"refused": _plain(Text(e.template, **e.values)), "reason": e.reason}
+    return json.dumps(told).encode() + b"\n" + content
+
+
+def _chosen(verb: str, cell: str, mine: bytes) -> tuple[bytes, bool]:
+    if not mine.strip():
+        raise NotMerged("empty")
+    try:
+        made = _VERBS[verb](_read(mine), cell)
+    except Unreadable:
+        raise NotMerged("broken") from None
+    return _written(made), bool(course.beside_of(made))
 
 
 def _merge(

@@ -10,10 +10,11 @@ from pathlib import PurePosixPath
 
 from hub.core import course as notebooks
 from hub.core import handingout
-from hub.core.courses import BaseFact, Course, Student, folder_of
+from hub.core.courses import BaseFact, Course, FileFact, Student, folder_of
 from hub.core.roster import Role
-from hub.edge.folders import Folder, Odd, Seen, opened
+from hub.edge.folders import Folder, Odd, Seen, beside, opened
 from hub.publishing import Publishing
+from hub.updating import BESIDE
 
 _MOST = 4 << 20  # bytes of a notebook that is read for this
 _KEPT = 50_000  # notebooks that were read: those of 200 people in 10 courses
@@ -67,11 +68,14 @@ class Overlooking:
             if x.group == course.group and x.role is Role.STUDENT
         }
         return [
-            self._row(standing[x], times.get(x), wanted) if x in standing else Row(x)
+            self._row(standing[x], times.get(x), wanted, new) if x in standing else Row(x)
             for x in sorted(members)
         ]
 
-    def _row(self, student: Student, at: datetime | None, wanted: list[str]) -> Row:
+    def _row(
+        self, student: Student, at: datetime | None, wanted: list[str],
+        new: Mapping[str, FileFact],
+    ) -> Row:
         with ExitStack() as stack:
             folder = None
             with suppress(FileNotFoundError, NotADirectoryError, Odd):
@@ -80,10 +84,11 @@ class Overlooking:
             if folder is None:
                 return Row(student.user, student.release, at)
             looks = {x: y for x in wanted if (y := self._look(folder, x)) is not None}
-            beside = sum(bool(x.beside) for x in student.bases.values())
+            laid = [x for x in student.bases.values() if x.beside]
             return Row(
                 student.user, student.release, at,
-                beside + sum(x.conflicts for x in looks.values()),
+                sum(_lies_beside(folder, x.path, new) for x in laid)
+                + sum(x.conflicts for x in looks.values()),
                 any(_used(folder, k, x, student.bases.get(k)) for k, x in looks.items()),
                 {k: x.executed for k, x in looks.items()},
             )
@@ -114,6 +119,12 @@ def _look_at(seen: Seen) -> _Look:
     except (ValueError, RecursionError):
         return _Look(seen.sha256, (0, 0), 0)
     return _Look(seen.sha256, notebooks.executed(made), len(notebooks.beside_of(made)))
+
+
+def _lies_beside(folder: Folder, path: str, new: Mapping[str, FileFact]) -> bool:
+    """Whether a new version still lies beside a file: to take it away is the student's word."""
+    names = (beside(path, x) for x in BESIDE)
+    return any(folder.look(x).kind == "file" for x in names if x not in new)
 
 
 def _used(folder: Folder, path: str, look: _Look, base: BaseFact | None) -> bool:

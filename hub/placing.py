@@ -25,7 +25,7 @@ log = logging.getLogger("madang.courses")
 LINK = "link:"
 _PLAN, _UNDOING = "plan.json", "undoing"
 _OTHER_MOST = 64 << 20  # bytes of a file that is no notebook, as an update reads them
-_KEPT = 20  # updates of one student and course that can be undone
+_KEPT = 20  # updates of one student and course that can be undone, the newest
 _OWN = 0o700
 
 
@@ -55,6 +55,11 @@ class Written(NamedTuple):
     before: str
     after: str
     executable: bool = False
+
+
+def too_old(newest: int) -> int:
+    """The newest update that cannot be undone any more."""
+    return newest - _KEPT
 
 
 def code_of(seen: Seen) -> str:
@@ -153,7 +158,7 @@ class Journal:
     def prune(self, newest: int) -> None:
         """Forget what is too old to be undone."""
         for folder in self._root.glob("*"):
-            if folder.name.isdecimal() and int(folder.name) <= newest - _KEPT:
+            if folder.name.isdecimal() and int(folder.name) <= too_old(newest):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def forget(self, update: int) -> None:
@@ -210,7 +215,7 @@ def undoing(
             continue
         large = most if path.endswith(".ipynb") else max(most, _OTHER_MOST)
         folder.settle(path, _sha(before), _sha(after), large)
-        seen = folder.read(path, large, keep=False)
+        seen = folder.read(path, large, keep=False, guard=True)
         old = None
         if before and not before.startswith(LINK):
             old = journal.content(update, before)

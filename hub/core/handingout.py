@@ -4,9 +4,11 @@ A file is the student's as soon as it is not what was written there last. What t
 is never overwritten: a notebook is merged, anything else gets the new version beside it.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from hashlib import sha256
+from typing import Literal
 
 from hub.core.courses import COURSE_FILE, BaseFact, Fate, FileFact, Student, data_path
 from hub.errors import Text
@@ -89,6 +91,33 @@ def is_current(student: Student | None, release: int, new: Mapping[str, FileFact
         and (base.written.startswith(_LINK) is fact.data or base.beside == fact.sha256)
         for path, fact in new.items()
     )
+
+
+def coming(
+    student: Student | None, new: Mapping[str, FileFact]
+) -> list[tuple[str, Literal["new", "changed", "gone"]]]:
+    """(path, change) of what a release has otherwise than what a student was given, by path."""
+    bases = student.bases if student else {}
+    given = {k for k, x in bases.items() if x.sha256 or x.beside}
+    return [
+        (path, "new" if path not in given else "changed" if path in new else "gone")
+        for path in sorted(new.keys() | given)
+        if path not in new or path not in given
+        or new[path].sha256 not in (bases[path].sha256, bases[path].beside)
+    ]
+
+
+def digest(student: Student) -> str:
+    """All that `is_current` looks at of the files that a student has, in a word.
+
+    A whole class has the same one: whether its files are current is told once for all of them.
+    """
+    made = sha256()
+    for path in sorted(student.bases):
+        x = student.bases[path]
+        said = f"{path}\0{x.sha256}\0{x.beside}\0{is_data(x)}\0"
+        made.update(said.encode(errors="surrogatepass"))
+    return made.hexdigest()
 
 
 def decide(ask: Ask, base: BaseFact | None, new: FileFact | None, mine: Mine) -> Decision:
@@ -185,14 +214,6 @@ def merged(path: str, blob: str, sha256: str) -> BaseFact:
 def is_data(base: BaseFact) -> bool:
     """Whether what was given was a link to read-only data."""
     return base.written.startswith(_LINK)
-
-
-def pending(files: Mapping[str, FileFact], student: Student) -> Collection[str]:
-    """Paths that wait: open in Lab at the last handout."""
-    return [
-        path for path, x in files.items()
-        if (base := student.bases.get(path)) is None or x.sha256 not in (base.sha256, base.beside)
-    ]
 
 
 _ODD: Mapping[str, Text] = {

@@ -43,14 +43,15 @@ def release_of(row: Row) -> Release:
 
 
 def student_row(made: Student) -> dict[str, Any]:
-    """What is written of a student; its fields are the columns."""
+    """What is written of a student; its fields are columns."""
     bases = [[x.path, x.sha256, x.written, x.beside] for x in made.bases.values()]
     return {**_shallow(made), "bases": bases}
 
 
 def student_of(row: Row) -> Student:
     """A row of `students`."""
-    return Student(**{**row, "bases": {x[0]: BaseFact(*x) for x in row["bases"]}})
+    rest = {k: x for k, x in row.items() if k != "has"}
+    return Student(**{**rest, "bases": {x[0]: BaseFact(*x) for x in row["bases"]}})
 
 
 def handout_row(made: Handout, before: Student) -> dict[str, Any]:
@@ -60,14 +61,14 @@ def handout_row(made: Handout, before: Student) -> dict[str, Any]:
 
 
 def handout_of(row: Row) -> Handout:
-    """A row of `handouts`."""
+    """A row of `handouts`, with or without `before`."""
     rest = {k: x for k, x in row.items() if k != "before"}
     return Handout(**{**rest, "files": tuple(_fate_of(x) for x in row["files"])})
 
 
-def before_of(row: Row) -> Student:
-    """Where the student of a row of `handouts` stood before."""
-    return student_of(row["before"])
+def before_of(row: Row) -> Student | None:
+    """Where the student of a row of `handouts` stood before; None where that is kept no more."""
+    return student_of(row["before"]) if row["before"] else None
 
 
 def collection_row(made: Collection) -> dict[str, Any]:

@@ -6,13 +6,22 @@ state of the line is not touched. Every method raises `Unavailable` as those of 
 
 from collections.abc import Collection as Some
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from hub.core.courses import Collection, Course, Handout, Release, Student, Submission
+from hub.core.courses import (
+    Collection,
+    Course,
+    Handout,
+    Release,
+    Student,
+    Submission,
+    data_path,
+)
+from hub.core.handingout import digest
 from hub.edge import courseforms as forms
 from hub.edge.coursetables import collections, courses, handouts, releases, students, submissions
 from hub.edge.store import Store
@@ -20,15 +29,25 @@ from hub.errors import BadInput
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A course of somebody's: its newest release that is not withdrawn, and what they have of it.
+class Newest:
+    """A course's newest release that is not withdrawn, in short; `number` 0 where all were."""
 
-    `newest` is None where every release was withdrawn, `student` where nothing was handed out.
-    """
+    course: str
+    group: str
+    number: int = 0
+    at: datetime | None = None
 
-    course: Course
-    newest: Release | None
-    student: Student | None
+
+@dataclass(frozen=True)
+class Stood:
+    """Where somebody stands, in short; `has` is the same where what they have is."""
+
+    user: str
+    course: str
+    release: int
+    update: int
+    held_at: int
+    has: str
 
 
 class CourseStore:
@@ -104,14 +123,49 @@ class CourseStore:
         ))
         return self.release(course, number)
 
+    def withdrawn(self, course: str) -> list[int]:
+        """The numbers of a course's withdrawn releases."""
+        at = releases.c
+        wanted = sa.select(at.number).where(at.course == course, at.withdrawn_at.is_not(None))
+        with self._store.beside() as c:
+            return sorted(c.scalars(wanted))
+
     # ---- students ------------------------------------------------------------------------------
 
-    def standing(self, user: str, groups: Some[str]) -> list[Standing]:
-        """Where somebody stands in the courses of these groups, by name; one query."""
-        mine = sa.and_(students.c.course == courses.c.name, students.c.user == user)
-        return self._standing(sa.select(courses, releases, students).select_from(
-            courses.outerjoin(releases, _NEWEST).outerjoin(students, mine)
-        ).where(courses.c.group.in_(list(groups))))
+    def linked(self, course: str, number: int) -> list[str]:
+        """Who was given links to the read-only data of a release, and was given no others since."""
+        at, link = students.c, f'"link:{data_path(course, number)}/'
+        # told by the text: a student has thousands of files, and this is asked again and again
+        wanted = sa.select(at.user).where(
+            at.course == course, sa.type_coerce(at.bases, sa.Text).contains(link, autoescape=True)
+        )
+        with self._store.beside() as c:
+            return sorted(c.scalars(wanted))
+
+    def standing(
+        self, groups: Some[str] | None = None, user: str | None = None
+    ) -> tuple[list[Newest], dict[tuple[str, str], Stood]]:
+        """(courses by name, where each (user, course) stands); no file of any is read.
+
+        Args:
+            groups: courses of these groups only.
+            user: only where this one stands.
+        """
+        at, wanted, stood = courses.c, _TOPS, sa.select(*(students.c[x.name] for x in _STOOD))
+        wanted = wanted if groups is None else wanted.where(at.group.in_(list(groups)))
+        stood = stood if user is None else stood.where(students.c.user == user)
+        with self._store.beside() as c:
+            tops = [Newest(x[0], x[1], x[2] or 0, x[3]) for x in c.execute(wanted)]
+            found = [Stood(*x) for x in c.execute(stood)]
+        return tops, {(x.user, x.course): x for x in found}
+
+    def whole(self, stood: Stood) -> Student | None:
+        """The same person with all their files; None where they stand elsewhere by now."""
+        at = students.c
+        mine = (at.user == stood.user) & (at.course == stood.course)
+        found = self._all(sa.select(students).where(mine))
+        same = found and all(found[0][x.name] == getattr(stood, x.name) for x in _STOOD)
+        return forms.student_of(found[0]) if same else None
 
     def student(self, user: str, course: str) -> Student | None:
         """Where somebody stands; None where nothing was handed out yet."""
@@ -128,15 +182,26 @@ class CourseStore:
         """Where somebody stands now."""
         self._store.change_beside(lambda c: _put_student(c, student))
 
-    def put_handout(self, student: Student, made: Handout, before: Student) -> None:
+    def put_handout(
+        self, student: Student, made: Handout, before: Student, forget: int = 0
+    ) -> None:
         """Where somebody stands now, the handout that led there, and where they stood before it.
 
         A handout that was cut short is written again under the same number.
+
+        Args:
+            forget: where they stood before this update and older ones is kept no more.
         """
+        at = handouts.c
+        old = sa.and_(
+            at.user == made.user, at.course == made.course, at.update <= forget, at.before != {},
+        )
+
         def put(c: sa.Connection) -> None:
             _put_student(c, student)
             c.execute(sa.delete(handouts).where(_handout(made.user, made.course, made.update)))
             c.execute(sa.insert(handouts), forms.handout_row(made, before))
+            c.execute(sa.update(handouts).where(old).values(before={}))
 
         self._store.change_beside(put)
 
@@ -152,7 +217,7 @@ class CourseStore:
     def handouts(self, user: str, course: str, *, limit: int = 100) -> list[Handout]:
         """What somebody was given of a course, newest first."""
         at = handouts.c
-        wanted = sa.select(handouts).where(at.user == user, at.course == course)
+        wanted = sa.select(*_LISTED).where(at.user == user, at.course == course)
         found = self._all(wanted.order_by(at.update.desc()).limit(limit))
         return [forms.handout_of(x) for x in found]
 
@@ -165,8 +230,10 @@ class CourseStore:
         with self._store.beside() as c:
             return {x[0]: x[1] for x in c.execute(wanted)}
 
-    def handout(self, user: str, course: str, update: int) -> tuple[Handout, Student] | None:
-        """A handout, and where the student stood before it."""
+    def handout(
+        self, user: str, course: str, update: int
+    ) -> tuple[Handout, Student | None] | None:
+        """A handout, and where the student stood before it; None where that is kept no more."""
         found = self._all(sa.select(handouts).where(_handout(user, course, update)))
         return (forms.handout_of(found[0]), forms.before_of(found[0])) if found else None
 
@@ -241,23 +308,9 @@ class CourseStore:
         with self._store.beside() as c:
             return c.execute(wanted).mappings().all()  # type: ignore[return-value]
 
-    def _standing(self, wanted: sa.Select[Any]) -> list[Standing]:
-        with self._store.beside() as c:
-            found = [
-                tuple(dict(zip((x.name for x in table.columns), part, strict=True))
-                      for table, part in _parts(row))
-                for row in c.execute(wanted)
-            ]
-        made = [
-            Standing(
-                forms.course_of(course), forms.release_of(release) if release["course"] else None,
-                forms.student_of(student) if student["user"] else None,
-            ) for course, release, student in found
-        ]
-        return sorted(made, key=lambda x: x.course.name)
 
-
-_TABLES = (courses, releases, students)
+_STOOD = fields(Stood)
+_LISTED = [x for x in handouts.c if x is not handouts.c.before]  # a copy of all that they had
 _OTHER = releases.alias("other")
 _NEWEST = sa.and_(
     releases.c.course == courses.c.name,
@@ -265,15 +318,9 @@ _NEWEST = sa.and_(
         _OTHER.c.course == courses.c.name, _OTHER.c.withdrawn_at.is_(None)
     ).scalar_subquery(),
 )
-
-
-def _parts(row: Sequence[Any]) -> list[tuple[sa.Table, Sequence[Any]]]:
-    """A joined row, table by table: their columns have the same names."""
-    made, at = [], 0
-    for table in _TABLES:
-        made.append((table, row[at:at + len(table.columns)]))
-        at += len(table.columns)
-    return made
+_TOPS = sa.select(courses.c.name, courses.c.group, releases.c.number, releases.c.at).select_from(
+    courses.outerjoin(releases, _NEWEST)
+).order_by(courses.c.name)
 
 
 def _handout(user: str, course: str, update: int) -> sa.ColumnElement[bool]:
@@ -294,4 +341,5 @@ def _put_course(c: sa.Connection, course: Course) -> None:
 def _put_student(c: sa.Connection, student: Student) -> None:
     at = students.c
     c.execute(sa.delete(students).where(at.user == student.user, at.course == student.course))
-    c.execute(sa.insert(students), forms.student_row(student))
+    has = digest(student)
+    c.execute(sa.insert(students), {**forms.student_row(student), "has": has})

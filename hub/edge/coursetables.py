@@ -1,7 +1,7 @@
 """The tables behind `hub.edge.courserows`, which alone imports this.
 
 No state has them: a write here changes no version. `files`, `bases` and `before` are JSON in the
-words of `hub.core.courses`.
+words of `hub.core.courses`, and megabytes: whoever asks for everybody asks for other columns.
 """
 
 from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
@@ -34,6 +34,7 @@ releases = Table(
     Column("withdrawn_by", Words, nullable=False),
 )
 
+# `has`: what `hub.core.handingout.digest` says of `bases`, or another word that is as telling
 students = Table(
     "students", metadata,
     Column("user", Text, primary_key=True),
@@ -42,10 +43,15 @@ students = Table(
     Column("update", Integer, nullable=False),
     Column("held_at", Integer, nullable=False),
     Column("bases", Json, nullable=False),
+    Column("has", Text, nullable=False, server_default=""),
 )
 Index("students_by_course", students.c.course)
+# all that is asked of everybody: SQLite would read through `bases` to come to what is behind them
+Index("students_in_short", *(
+    students.c[x] for x in ("user", "course", "release", "update", "held_at", "has")
+))
 
-# `before`: the row of `students` as it was, which an undo puts back
+# `before`: the row of `students` as it was, which an undo puts back; empty where it is kept no more
 handouts = Table(
     "handouts", metadata,
     Column("user", Text, primary_key=True),

@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from hub.edge import folderio as io
@@ -18,6 +19,7 @@ from hub.edge.folderio import Changed, Odd
 from hub.edge.folderseen import (
     ABSENT,
     DEEPEST,
+    READABLE,
     Entry,
     Seen,
     beside,
@@ -54,15 +56,19 @@ class Folder:
         """
         return self._at(path, self._seen)
 
-    def read(self, path: str, most: int, *, keep: bool = True) -> Seen:
+    def read(self, path: str, most: int, *, keep: bool = True, guard: bool = False) -> Seen:
         """The same; of a plain file that has at most `most` bytes also its SHA-256 and content.
 
         Args:
             keep: without it there is no content.
+            guard: what may not be replaced is odd. Else it is read, and `problem` says why; to be
+                given to `write` it must be without one.
         """
         def contents(place: int, name: str) -> Seen:
             seen = self._seen(place, name)
-            return self._contents(place, name, most, keep=keep) if seen.kind == "file" else seen
+            if seen.kind != "file" and (guard or seen.problem not in READABLE):
+                return seen
+            return self._contents(place, name, most, keep=keep, guard=guard)
 
         return self._at(path, contents)
 
@@ -120,7 +126,7 @@ class Folder:
             return Seen("odd", "special")
         return seen_of(found, self._owner)
 
-    def _contents(self, place: int, name: str, most: int, *, keep: bool) -> Seen:
+    def _contents(self, place: int, name: str, most: int, *, keep: bool, guard: bool) -> Seen:
         try:
             fd = os.open(name, _READ, dir_fd=place)
         except FileNotFoundError:
@@ -130,10 +136,10 @@ class Folder:
             return Seen("odd", "locked" if busy else "special")
         try:
             seen = seen_of(os.fstat(fd), self._owner)
-            if seen.kind != "file":
+            if seen.kind == "file" and io.locked(fd):
+                seen = replace(seen, kind="odd", problem="locked")
+            if seen.kind != "file" and (guard or seen.problem not in READABLE):
                 return seen
-            if io.locked(fd):
-                return Seen("odd", "locked", same=seen.same)
             return filled(fd, seen, most, keep=keep)
         finally:
             os.close(fd)
@@ -182,6 +188,8 @@ class Folder:
         """Take a file or link away, and the folders that it leaves empty. Raises as `write`."""
         *way, name = parts_of(path)
         aside = io.aside_of(name)
+        if was.problem:
+            raise Odd(was.problem)
         with io.told(path), self._place(way) as place:
             io.clear(place, aside)
             io.take(place, name, aside)
@@ -226,8 +234,8 @@ class Folder:
                 return
             theirs = False
             if left.kind == "file":
-                found = self._contents(place, aside, most, keep=False).sha256
-                now = self._contents(place, name, most, keep=False)
+                found = self._contents(place, aside, most, keep=False, guard=True).sha256
+                now = self._contents(place, name, most, keep=False, guard=True)
                 theirs = found not in (before, after) and (
                     now.sha256 == after if now.kind == "file" else not after
                 )
@@ -236,7 +244,7 @@ class Folder:
             io.clear(place, aside)
 
     def _put(self, path: str, make: io.Make, was: Seen, *, lasting: bool = True) -> None:
-        if was.kind not in ("absent", "file", "link"):
+        if was.problem or was.kind not in ("absent", "file", "link"):
             raise Odd(was.problem or was.kind)
         *way, name = parts_of(path)
         aside = io.aside_of(name)

@@ -2,13 +2,14 @@
 
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import PurePosixPath
 
 from hub.errors import BadInput
 
 DEEPEST = 32
+READABLE = ("shared", "locked")  # plain files of the student's that may not be replaced
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class Seen:
 
     `problem` says why it is odd: "shared" (it has a second name), "special" (no file), "huge",
     "locked", "foreign" (not the student's), "way" (there is no way to it: a link or a file stands
-    where a folder should). `target` is a link's; `sha256` and `content` are a file's that was read.
+    where a folder should). A file that was read all the same has one too, and is not replaced.
+    `target` is a link's; `sha256` and `content` are a file's that was read.
     """
 
     kind: str
@@ -78,8 +80,7 @@ def filled(fd: int, seen: Seen, most: int, *, keep: bool) -> Seen:
         digest.update(part)
         if keep:
             kept.append(part)
-    return Seen("file", sha256=digest.hexdigest(), size=size, mode=seen.mode, same=seen.same,
-                mtime_ns=seen.mtime_ns, content=b"".join(kept))
+    return replace(seen, kind="file", sha256=digest.hexdigest(), size=size, content=b"".join(kept))
 
 
 def parts_of(path: str) -> list[str]:

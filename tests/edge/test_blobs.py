@@ -84,3 +84,84 @@ def test_a_link_is_the_blob_itself_and_takes_the_place_of_what_was_there(
     assert target.stat().st_ino == blobs.path(sha256).stat().st_ino
     assert secret.read_text() == "not yours"
     assert sorted(x.name for x in tmp_path.iterdir()) == ["blobs", "data.csv", "secret"]
+
+
+# ---- taken back ----------------------------------------------------------------------------------
+
+
+def test_what_was_made_is_taken_back_and_what_was_there_stays(blobs: Blobs) -> None:
+    made: dict[str, int] = {}
+    old = blobs.put(b"old")
+    assert blobs.put(b"old", made) == old
+    blobs.put(b"new", made)
+    blobs.put(b"new", made)
+    assert len(made) == 1
+    blobs.take_back({})
+    assert len(files(blobs)) == 2
+    blobs.put(b"newer", made)
+    blobs.take_back(made)
+    assert blobs.get(old) == b"old"
+    blobs.take_back(made)
+
+
+def test_what_somebody_else_has_put_meanwhile_is_theirs(blobs: Blobs, tmp_path: Path) -> None:
+    made: dict[str, int] = {}
+    sha256 = blobs.put(b"both", made)
+    assert Blobs(blobs.root).put(b"both") == sha256
+    blobs.take_back(made)
+    assert blobs.get(sha256) == b"both"
+    assert [x.name for x in files(blobs)] == [sha256]
+
+
+def test_of_two_who_make_the_same_at_once_neither_loses_it(
+    blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slower one finds it there only when its own is written."""
+    fast: dict[str, int] = {}
+    slow: dict[str, int] = {}
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        monkeypatch.setattr(os, "fsync", real)
+        blobs.put(b"same", fast)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    sha256 = blobs.put(b"same", slow)
+    assert (list(fast), slow) == ([sha256], {})
+    blobs.take_back(slow)
+    assert blobs.get(sha256) == b"same"
+    blobs.take_back(fast)  # the slower one has put it again
+    assert blobs.get(sha256) == b"same"
+
+
+def test_many_who_keep_and_take_back_lose_nothing_that_is_kept(blobs: Blobs) -> None:
+    names = [f"{i}".encode() for i in range(20)]
+    kept: list[set[str]] = []
+
+    def one(*, keeps: bool) -> None:
+        for _ in range(20):
+            made: dict[str, int] = {}
+            found = {blobs.put(x, made) for x in names}
+            if keeps:
+                kept.append(found)
+            else:
+                blobs.take_back(made)
+
+    threads = [threading.Thread(target=one, kwargs={"keeps": i % 4 == 0}) for i in range(8)]
+    for x in threads:
+        x.start()
+    for x in threads:
+        x.join()
+    assert {x.name for x in files(blobs)} == set.union(*kept)
+
+
+def test_what_a_killed_one_has_begun_goes_when_it_is_old(blobs: Blobs) -> None:
+    sha256 = blobs.put(b"x")
+    old, young = (blobs.path(sha256).parent / f".part-{x}" for x in "ab")
+    for x in (old, young, blobs.path(sha256)):
+        x.touch()
+    for x in (old, blobs.path(sha256)):
+        os.utime(x, (1, 1))
+    blobs.sweep(2)
+    assert {x.name for x in files(blobs)} == {sha256, ".part-b"}

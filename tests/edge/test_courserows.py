@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from hub.core.courses import (
     BaseFact,
@@ -18,7 +19,7 @@ from hub.core.courses import (
     Submission,
 )
 from hub.core.lease import Asked
-from hub.edge.courserows import CourseStore
+from hub.edge.courserows import CourseStore, Newest
 from hub.edge.store import Store
 from hub.errors import BadInput, Text
 from tests.edge.store_facts import move, request
@@ -117,17 +118,66 @@ def test_a_withdrawn_release_is_the_newest_no_more_and_keeps_its_number(kept: Co
 
 def test_where_somebody_stands_comes_with_one_look(kept: CourseStore) -> None:
     kept.add_release(COURSE, RELEASE)
-    newest = kept.add_release(COURSE, RELEASE)
+    newest = kept.add_release(COURSE, replace(RELEASE, at=NOW + timedelta(days=1)))
     kept.put_student(STUDENT)
-    kept.put_student(replace(STUDENT, user="bora"))
+    kept.put_student(replace(STUDENT, user="bora", held_at=2))
     kept.add_release(replace(COURSE, name="other", group="staff"), RELEASE)
     empty = kept.add_release(replace(COURSE, name="bare"), RELEASE)
     kept.withdraw("bare", empty.number, "x", NOW)
-    bare, torch = kept.standing("minji", ["demo"])
-    assert (bare.course.name, bare.newest, bare.student) == ("bare", None, None)
-    assert (torch.course, torch.newest, torch.student) == (COURSE, newest, STUDENT)
-    assert [x.student for x in kept.standing("nobody", ["demo"])] == [None, None]
-    assert kept.standing("minji", []) == []
+    tops, stood = kept.standing(["demo"], "minji")
+    assert tops == [Newest("bare", "demo"), Newest("torch-101", "demo", 2, newest.at)]
+    (mine,) = stood.values()
+    assert stood.keys() == {("minji", "torch-101")}
+    assert (mine.release, mine.update, mine.held_at) == (1, 1, 0)
+    assert kept.standing([], "nobody") == ([], {})
+    tops, stood = kept.standing()
+    assert [(x.course, x.number) for x in tops] == [("bare", 0), ("other", 1), ("torch-101", 2)]
+    assert {k: x.held_at for k, x in stood.items()} == {
+        ("minji", "torch-101"): 0, ("bora", "torch-101"): 2,
+    }
+
+
+def test_who_has_the_same_is_known_by_one_word(kept: CourseStore) -> None:
+    def word(**bases: BaseFact) -> str:
+        kept.put_student(replace(STUDENT, bases=bases))
+        return kept.standing()[1]["minji", "torch-101"].has
+
+    given = BaseFact("a", "1", "1")
+    one = word(a=given)
+    assert word(a=replace(given, written="merged:2")) == one  # they have the same of the release
+    others = [
+        word(), word(a=replace(given, sha256="2")), word(a=replace(given, beside="2")),
+        word(a=replace(given, written="link:/x")), word(b=replace(given, path="b")),
+        word(a=given, b=replace(given, path="b")),
+    ]
+    assert len({one, *others}) == 1 + len(others)
+
+
+def test_somebody_who_stands_elsewhere_by_now_is_not_taken_for_who_stood_there(
+    kept: CourseStore
+) -> None:
+    kept.put_student(STUDENT)
+    stood = kept.standing()[1]["minji", "torch-101"]
+    assert kept.whole(stood) == STUDENT
+    kept.put_student(replace(STUDENT, bases={}))
+    assert kept.whole(stood) is None
+
+
+def test_what_is_asked_of_everybody_reads_no_row_with_files(kept: CourseStore) -> None:
+    """SQLite reads through all that lies before a column, and `bases` may be a megabyte."""
+    if kept._store._file is None:
+        return
+    asked: list[str] = []
+    engine = kept._store._database._engine
+    sa.event.listen(engine, "before_cursor_execute", lambda *x: asked.append(x[2]))
+    kept.standing()
+    kept.standing(["demo"], "minji")
+    found = [x for x in asked if "FROM students" in x]
+    assert len(found) == 2
+    with kept._store.beside() as c:
+        for x in found:
+            (step,) = c.exec_driver_sql(f"EXPLAIN QUERY PLAN {x}", ("minji",) * x.count("?"))
+            assert "USING COVERING INDEX students_in_short" in step[3]
 
 
 def test_a_handout_reads_as_it_was_written(kept: CourseStore) -> None:
@@ -156,6 +206,31 @@ def test_a_handout_that_was_cut_short_is_written_again(kept: CourseStore) -> Non
     kept.put_handout(STUDENT, HANDOUT, before)
     kept.put_handout(STUDENT, replace(HANDOUT, files=()), before)
     assert [x.files for x in kept.handouts("minji", "torch-101")] == [()]
+
+
+def test_where_somebody_stood_before_is_forgotten_of_old_updates(kept: CourseStore) -> None:
+    for update in (1, 2, 3, 4):
+        kept.put_handout(STUDENT, replace(HANDOUT, user="bora", update=update), STUDENT)
+        kept.put_handout(STUDENT, replace(HANDOUT, update=update), STUDENT, update - 2)
+
+    def before(user: str) -> list[Student | None]:
+        found = [kept.handout(user, "torch-101", x) for x in (1, 2, 3, 4)]
+        return [x[1] for x in found if x]
+
+    assert before("minji") == [None, None, STUDENT, STUDENT]
+    assert before("bora") == [STUDENT] * 4
+    assert [len(x.files) for x in kept.handouts("minji", "torch-101")] == [2] * 4
+    with kept._store.beside() as c:
+        sizes = c.exec_driver_sql(
+            """SELECT length("before") FROM handouts WHERE "user" = 'minji'"""
+        )
+        assert sum(x[0] > 2 for x in sizes) == 2
+
+
+def test_a_list_of_updates_reads_no_copy_of_what_was_there_before(kept: CourseStore) -> None:
+    kept.put_handout(STUDENT, HANDOUT, STUDENT)
+    kept._store.change_beside(lambda c: c.exec_driver_sql("UPDATE handouts SET before = 'no'"))
+    assert len(kept.handouts("minji", "torch-101")) == 1
 
 
 def test_an_undone_handout_is_marked_and_no_longer_the_last(kept: CourseStore) -> None:

@@ -152,7 +152,7 @@ def test_pipes_sockets_and_devices_are_never_opened(folder: Folder, at: Path) ->
 
 def test_a_second_name_of_a_file_is_left(folder: Folder, at: Path, bo: Path) -> None:
     os.link(bo / "notes", at / "a")
-    seen = folder.read("a", MOST)
+    seen = folder.read("a", MOST, guard=True)
     assert (seen.kind, seen.problem, seen.content) == ("odd", "shared", b"")
 
 
@@ -168,11 +168,33 @@ def test_a_file_or_folder_of_somebody_elses_is_left(folder: Folder, at: Path) ->
 
 def test_what_is_locked_is_left(folder: Folder, at: Path) -> None:
     theirs(at / "a").chmod(0o444)
-    assert folder.read("a", MOST).problem == "locked"
+    assert folder.read("a", MOST, guard=True).problem == "locked"
     with theirs(at / "b").open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        assert folder.read("b", MOST).problem == "locked"
-    assert folder.read("b", MOST).content == b"mine"
+        assert folder.read("b", MOST, guard=True).problem == "locked"
+    assert folder.read("b", MOST, guard=True).content == b"mine"
+
+
+def test_what_may_not_be_replaced_is_read_and_never_replaced(
+    folder: Folder, at: Path, bo: Path
+) -> None:
+    theirs(at / "a").chmod(0o444)
+    os.link(theirs(at / "b"), bo / "second")
+    with theirs(at / "c").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for name, problem in (("a", "locked"), ("b", "shared"), ("c", "locked")):
+            seen = folder.read(name, MOST)
+            assert (seen.kind, seen.content, seen.problem) == ("file", b"mine", problem)
+            assert folder.read(name, 3).problem == "huge"
+            for change in (
+                lambda: folder.write(name, b"x", was=seen),  # noqa: B023 - called at once
+                lambda: folder.remove(name, was=seen),  # noqa: B023
+                lambda: folder.link(name, "x", was=seen),  # noqa: B023
+            ):
+                with pytest.raises(Odd, match=problem):
+                    change()
+    assert names(at) == ["a", "b", "c"]
+    assert [(at / x).read_text() for x in "abc"] == ["mine"] * 3
 
 
 def test_a_file_lease_holds_up_nobody(folder: Folder, at: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from hub.core.once import Once, Taken
 from hub.core.planning import Planned
 from hub.core.runs import Run, RunStage
 from hub.core.schedules import Occurrence, Outcome, Overlap, Schedule
@@ -171,3 +172,19 @@ def test_occurrences_are_newest_first_and_old_ones_go(store: Store) -> None:
     with store.write() as unit:
         unit.drop_schedule("s1")
     assert store.occurrences("s1") == []
+
+
+def test_what_was_made_of_a_key_is_found_until_it_is_old(store: Store) -> None:
+    one = Taken(Once("user:민지", "k'-1", "d"), NOW, "r1", "s1")
+    other = Taken(Once("user:민지", "k2", "d"), NOW + HOUR, "r2")
+    with store.write() as unit:
+        assert unit.look.taken(one.once.by, one.once.key) is None
+        unit.taken += [one, other]
+    assert store.taken("user:민지", "k'-1") == one
+    assert store.taken("user:ana", "k'-1") is None
+    with store.write() as unit:
+        assert unit.look.taken("user:민지", "k2") == other
+        unit.drop_run("r1")
+    assert store.taken("user:민지", "k'-1") is None, "its run was refused after all"
+    store.prune(NOW + 2 * HOUR)
+    assert store.taken("user:민지", "k2") is None

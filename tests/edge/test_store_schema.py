@@ -1,3 +1,4 @@
+import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -5,11 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
+from hub.core.courses import BaseFact
 from hub.core.lease import Asked, State
 from hub.edge import coursetables, schema, tables
+from hub.edge.courserows import CourseStore
 from hub.edge.store import Store
 from hub.errors import BadInput
 from tests.edge.store_facts import move, request
@@ -91,6 +95,47 @@ def test_a_change_that_fails_changes_nothing(store: Store, tmp_path: Path) -> No
     assert store.read() == before
     with store._database.begin() as c:
         assert compare_metadata(MigrationContext.configure(c), tables.metadata) == []
+
+
+@contextmanager
+def older(tmp_path: Path, last: str) -> Iterator[None]:
+    """The code as it was when this revision was the newest."""
+    theirs = tmp_path / "older"
+    shutil.copytree(schema._MIGRATIONS, theirs)
+    for x in (theirs / "versions").glob("[0-9]*.py"):
+        if x.name[:4] > last:
+            x.unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "_MIGRATIONS", theirs)
+        schema._head.cache_clear()
+        yield
+    schema._head.cache_clear()
+
+
+def test_who_had_a_course_before_what_they_have_was_told_in_a_word(
+    url: str, tmp_path: Path
+) -> None:
+    store = Store(url)
+    with older(tmp_path, "0006"):
+        store.upgrade()
+        with store._database.begin(write=True) as c:
+            for user, sha256 in (("minji", "1"), ("bora", "1"), ("ana", "2")):
+                c.execute(
+                    sa.text("INSERT INTO students VALUES (:user, 'torch', 3, 4, 0, :bases)"),
+                    {"user": user, "bases": json.dumps([["a.ipynb", sha256, "x", ""]])},
+                )
+    assert not store.current()
+    store.upgrade()
+    kept = CourseStore(store)
+    found = {x.user: x for x in kept.standing()[1].values()}
+    assert found["minji"].has == found["bora"].has != found["ana"].has
+    assert all(len(x.has) > 20 and (x.release, x.update) == (3, 4) for x in found.values())
+    student = kept.whole(found["ana"])
+    assert student is not None
+    assert student.bases == {"a.ipynb": BaseFact("a.ipynb", "2", "x")}
+    with store._database.begin() as c:
+        assert compare_metadata(MigrationContext.configure(c), tables.metadata) == []
+    store.close()
 
 
 def test_the_first_upgrade_makes_no_copy_and_a_private_file(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """Who is away has the release too; who is at work gets it at the next start."""
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,107 @@ def test_an_undone_release_is_not_handed_out_by_the_tick(
     room.publish(TWO | {"b.ipynb": cells(a="b")})
     assert tick(attending) == 1
     assert has(room, "minji") == "2"
+
+
+def test_files_that_became_visible_and_were_undone_are_not_handed_out_by_the_tick(
+    room: Classroom, attending: Attending
+) -> None:
+    room.publish(ONE | {"b.txt": b"b"}, later={"b.txt": timedelta(hours=1)})
+    room.given()
+    room.now += timedelta(hours=1)
+    assert tick(attending) == 1
+    room.handouts.undo("minji", COURSE, 2)
+    assert tick(attending) == 0
+    assert not (room.folder() / "b.txt").exists()
+
+
+# ---- what a look costs ---------------------------------------------------------------------------
+
+
+def behind(room: Classroom, *users: str) -> list[str]:
+    return [x for x in users if COURSE in room.handouts.due(x)]
+
+
+def steps(work: Callable[[], object]) -> int:
+    """How many functions of Python are called."""
+    called = 0
+
+    def count(_: object, event: str, __: object) -> None:
+        nonlocal called
+        called += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return called
+
+
+def test_a_look_costs_the_same_for_a_large_course_and_for_a_small_one(
+    room: Classroom, attending: Attending
+) -> None:
+    """Each student has two hundred files of the one and one of the other."""
+    costs = []
+    for files in (1, 200):
+        room.publish({f"{i}.txt": b"x" for i in range(files)})
+        for user in ("minji", "bora"):
+            room.given(user)
+        # a course was here before it: whoever has a home is not sent again
+        assert attending.tick() == 0
+        costs.append(steps(attending.tick))
+    small, large = costs
+    assert large < small + 20
+
+
+def test_a_start_reads_no_file_of_a_release_that_they_have(
+    room: Classroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room.publish(ONE)
+    room.given()
+    assert behind(room, "minji", "bora") == ["bora"]
+    for x in ("release", "newest", "student", "students", "whole"):
+        monkeypatch.delattr(f"hub.edge.courserows.CourseStore.{x}")
+    assert room.handouts.all_for("minji") == []
+
+
+def test_whoever_has_less_of_the_same_release_is_behind(room: Classroom) -> None:
+    """The others' answer is not theirs."""
+    room.publish(ONE | {"b.txt": b"b"})
+    for user in ("minji", "bora"):
+        room.given(user)
+    assert behind(room, "minji", "bora") == []
+    student = room.handouts.student("bora", COURSE)
+    assert student is not None
+    bases = {k: x for k, x in student.bases.items() if k != "b.txt"}
+    room.store.put_student(replace(student, bases=bases))
+    assert behind(room, "minji", "bora") == ["bora"]
+    assert room.fates("bora") == {"b.txt": "new"}
+    assert behind(room, "minji", "bora") == []
+
+
+def test_what_becomes_visible_later_makes_everybody_behind_when_it_does(room: Classroom) -> None:
+    room.publish(ONE | {"b.txt": b"b", "c.txt": b"c"}, later={
+        "b.txt": timedelta(hours=1), "c.txt": timedelta(hours=2),
+    })
+    room.given()
+    for hour, name in ((1, "b.txt"), (2, "c.txt")):
+        room.now += timedelta(minutes=59)
+        assert behind(room, "minji") == []
+        room.now += timedelta(minutes=1)
+        assert behind(room, "minji") == ["minji"], hour
+        assert room.fates() == {name: "new"}
+        assert behind(room, "minji") == []
+
+
+def test_a_withdrawn_release_makes_nobody_behind_and_a_newer_one_does(room: Classroom) -> None:
+    for files in (ONE, TWO):
+        room.publish(files)
+        room.given()
+    room.store.withdraw(COURSE, 2, "prof", room.now)
+    assert behind(room, "minji", "bora") == ["bora"]
+    room.publish(TWO)
+    assert behind(room, "minji", "bora") == ["minji", "bora"]
 
 
 # ---- read-only data in containers ----------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Handing in: what lay there at the deadline, once, whatever is laid in the way."""
 
+import fcntl
 import io
 import os
 import tarfile
@@ -114,6 +115,27 @@ def test_links_lead_nowhere(room: Class, tmp_path: Path) -> None:
     room.plan(due="")
     assert room.archive() == {"ana/hw1/a.txt": b"1"}
     assert room.said()["ana"] == (1, LEFT_OUT)
+
+
+def test_what_is_locked_read_only_or_has_a_second_name_is_handed_in(room: Class) -> None:
+    room.work("ana", "hw1/read-only.txt", "1").chmod(0o444)
+    os.link(room.work("ana", "hw1/linked.txt", "2"), room.home("ana") / "second")
+    with room.work("ana", "hw1/locked.txt", "3").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        room.plan(due="")
+    assert room.archive() == {
+        "ana/hw1/read-only.txt": b"1", "ana/hw1/linked.txt": b"2", "ana/hw1/locked.txt": b"3",
+    }
+    assert room.said()["ana"] == (3, "")
+
+
+def test_feedback_that_its_reader_has_locked_stays(room: Class) -> None:
+    place = room.work("ana", "feedback/hw1/g.txt", "mine")
+    place.chmod(0o444)
+    room.plan(due="")
+    (made,) = room.collecting.give_back("dl", "hw1", packed({"ana/g.txt": b"x"}), "prof")
+    assert made.problem
+    assert place.read_text() == "mine"
 
 
 def test_a_service_that_died_in_between_takes_nobodys_twice(

@@ -1,6 +1,5 @@
-"""What a student asks for: a fresh copy, one of two versions, an undo; and two at a time."""
+"""What a student asks for: a fresh copy, an undo; and two at a time."""
 
-import json
 import os
 import stat
 import subprocess
@@ -15,7 +14,7 @@ ONE = cells(t="# Tensors", a="x = 1", b="y = 2")
 TWO = cells(t="# Tensors", a="x = 10", b="y = 2", c="z = 3")
 
 
-# ---- fresh, take, keep ---------------------------------------------------------------------------
+# ---- a fresh copy --------------------------------------------------------------------------------
 
 
 def test_a_fresh_copy_backs_up_what_was_there(room: Classroom) -> None:
@@ -66,27 +65,6 @@ def test_a_fresh_copy_of_nothing_or_over_something_odd_is_refused(room: Classroo
     (room.folder() / "a.ipynb").symlink_to("/etc/passwd")
     assert room.handouts.fresh("minji", COURSE, "a.ipynb") is not None
     assert room.files()["a.ipynb"] == dumped(*ONE).decode()
-
-
-def test_of_two_versions_of_a_cell_the_student_takes_one(room: Classroom) -> None:
-    room.publish({"a.ipynb": ONE})
-    room.given()
-    room.edit("a.ipynb", "a", "my a")
-    room.edit("a.ipynb", "b", "my b")
-    room.publish({"a.ipynb": cells(t="# Tensors", a="their a", b="their b")})
-    room.given()
-    assert room.handouts.take("minji", COURSE, "a.ipynb", "a").fate == "beside"
-    assert room.handouts.keep("minji", COURSE, "a.ipynb", "b").fate == "merged"
-    assert room.sources("a.ipynb") == {"t": "# Tensors", "a": "their a", "b": "my b"}
-    assert any("my a" in x for x in room.backups().values())
-    with pytest.raises(Refusal):
-        room.handouts.take("minji", COURSE, "a.ipynb", "a")
-    with pytest.raises(NotFound):
-        room.handouts.take("minji", COURSE, "none.ipynb", "a")
-    room.put("a.ipynb", b"broken")
-    with pytest.raises(Refusal, match="no notebook"):
-        room.handouts.keep("minji", COURSE, "a.ipynb", "a")
-    assert room.handouts.all_for("minji") == []
 
 
 # ---- undo ----------------------------------------------------------------------------------------
@@ -249,6 +227,22 @@ def test_an_undo_leaves_a_later_fresh_copy(room: Classroom) -> None:
 # ---- the disk, and others at the same time -------------------------------------------------------
 
 
+def test_where_somebody_stood_is_kept_as_long_as_it_can_be_undone(room: Classroom) -> None:
+    for i in range(23):
+        room.publish({"a.txt": f"{i}".encode()})
+        room.given()
+    kept = [room.store.handout("minji", COURSE, x) for x in range(1, 24)]
+    assert [bool(x and x[1]) for x in kept] == [False] * 3 + [True] * 20
+    updates = room.publishing.root / COURSE / "students" / "minji" / "updates"
+    assert sorted(int(x.name) for x in updates.iterdir()) == list(range(4, 24))
+    for update in range(23, 3, -1):
+        room.handouts.undo("minji", COURSE, update)
+    assert room.files() == {"a.txt": "2"}
+    with pytest.raises(NotFound, match="kept no more"):
+        room.handouts.undo("minji", COURSE, 3)
+    assert len(room.handouts.updates("minji", COURSE)) == 23
+
+
 def test_two_at_once_take_turns(room: Classroom) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
@@ -280,27 +274,6 @@ def test_a_file_saved_while_it_is_merged_comes_at_the_next_update(
     (made,) = room.handouts.all_for("minji")
     assert fates(made) == {"a.ipynb": "beside"}
     assert room.sources("a.ipynb")["b"] == "just now"
-
-
-def test_what_students_have_is_seen_by_their_instructors(room: Classroom) -> None:
-    room.publish({"a.ipynb": ONE, "b.ipynb": ONE})
-    room.given()
-    room.edit("a.ipynb", "a", "mine")
-    found = room.book("a.ipynb")
-    found["cells"][1]["execution_count"] = 3
-    (room.folder() / "a.ipynb").write_text(json.dumps(found))
-    room.publish({"a.ipynb": TWO, "b.ipynb": ONE})
-    room.given()
-    bora, minji = room.handouts.overview(COURSE)
-    assert (bora.user, bora.release, bora.opened, bora.executed) == ("bora", None, False, {})
-    assert (minji.user, minji.release, minji.at, minji.opened) == ("minji", 2, room.now, True)
-    assert minji.conflicts == 1
-    assert minji.executed == {"a.ipynb": (1, 3), "b.ipynb": (0, 2)}
-    room.given("bora")
-    bora, _ = room.handouts.overview(COURSE)
-    assert (bora.release, bora.opened) == (2, False)
-    room.put(".ipynb_checkpoints/b-checkpoint.ipynb", b"{}", "bora")
-    assert room.handouts.overview(COURSE)[0].opened
 
 
 def test_a_full_disk_is_told_loses_nothing_and_the_update_goes_on_later(room: Classroom) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.errors import Refusal
 from tests.floor.classes import COURSE, UID, Classroom, cells, dumped, fates
 
 ONE = cells(t="# Tensors", a="x = 1", b="y = 2")
@@ -138,6 +139,29 @@ def test_a_locked_file_is_left_alone(room: Classroom) -> None:
     assert fates(made) == {"a.ipynb": "updated", "b.txt": "odd"}
     assert room.files()["b.txt"] == "1"
     assert room.files()["b.new.txt"] == "2"
+
+
+def test_a_locked_file_stays_whatever_its_owner_asks_for(room: Classroom) -> None:
+    room.publish({"a.ipynb": ONE, "b.txt": b"1"})
+    room.given()
+    room.edit("a.ipynb", "a", "mine")
+    room.publish({"a.ipynb": TWO, "b.txt": b"2"})
+    room.given()
+    for name in ("a.ipynb", "b.txt"):
+        (room.folder() / name).chmod(0o444)
+    before, backups = room.files(), room.backups()
+    for ask in (
+        lambda: room.handouts.fresh("minji", COURSE, "a.ipynb"),
+        lambda: room.handouts.take("minji", COURSE, "a.ipynb", "a"),
+        lambda: room.handouts.keep("minji", COURSE, "a.ipynb", "a"),
+    ):
+        with pytest.raises(Refusal, match="locked or read-only"):
+            ask()
+    assert (room.files(), room.backups()) == (before, backups)
+    made = room.handouts.undo("minji", COURSE, 2)
+    assert fates(made) == {"a.ipynb": "kept", "b.txt": "kept"}
+    assert room.files()["b.txt"] == "2"
+    assert room.files()["b.old.txt"] == "1"
 
 
 def test_a_link_in_the_place_of_a_folder_leads_nowhere(room: Classroom, tmp_path: Path) -> None:

@@ -178,6 +178,27 @@ def test_who_is_slower_is_told_and_nothing_of_the_faster_is_lost(house: House) -
     assert house.members() == {"a": b"fast"}
 
 
+def test_of_who_is_slower_at_the_last_moment_no_file_is_left(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.publish({"a": b"0"})
+    slow = house.publishing.check({
+        "course.toml": TOML.encode(), "a": b"both", "b": b"slow",
+    }, TEACHER, "torch")
+    real = house.publishing.alone
+
+    def alone(course: str) -> Any:
+        monkeypatch.setattr(house.publishing, "alone", real)
+        house.publish({"a": b"both"})
+        return real(course)
+
+    monkeypatch.setattr(house.publishing, "alone", alone)
+    with pytest.raises(Refusal):
+        house.publishing.publish(slow)
+    blobs = [x.read_bytes() for x in house.publishing.blobs.root.rglob("*") if x.is_file()]
+    assert sorted(blobs) == [b"0", b"both"]
+
+
 def test_of_two_that_compared_with_the_same_release_one_is_out(house: House) -> None:
     house.publish({"a": b"0"})
     drafts = [house.publishing.check(

@@ -99,7 +99,7 @@ STEPS = (
     "hub.edge.blobs.Blobs.put", "hub.edge.repo.Repo.commit", "hub.publishing.Publishing.accept",
     "hub.edge.repo.Repo.move", "hub.edge.repo.Repo.drop",
     "hub.edge.courserows.CourseStore.add_release", "hub.showing.Showing.show",
-    "hub.showing.Showing._lay_out", "hub.showing.Showing._write",
+    "hub.showing.Showing.lay_out", "hub.showing.Showing._write",
     "hub.courseschedules.CourseSchedules.apply",
 )
 FILES = {"a.ipynb": BOOK, "data/x": b"1"}

@@ -169,6 +169,19 @@ def test_run_now_is_beside_the_slots(nights: Nights) -> None:
     assert nights.seen(made) == [("2026-11-24T02:00", "skipped")], "it has not ended"
 
 
+def test_run_now_takes_other_values_for_this_one_time(nights: Nights) -> None:
+    made = nights.add(what={"parameters": {"epochs": 3}})
+    (run,) = nights.schedules.run_now(made.id, {"epochs": 9})
+    assert (run.parameters, run.schedule) == ({"epochs": 9}, made.id)
+    assert nights.schedules.get(made.id) == made
+    with pytest.raises(BadInput, match="does not know"):
+        nights.schedules.run_now(made.id, {"unknown": 1})
+    swept = nights.add(name="swept", what={"sweep": {"epochs": [1, 2]}})
+    assert [x.parameters for x in nights.schedules.run_now(swept.id, {"epochs": 2})] == [
+        {"epochs": 2}
+    ], "what it sweeps has this value alone"
+
+
 def test_a_change_of_the_time_begins_anew_and_any_other_does_not(nights: Nights) -> None:
     made = nights.add(catch_up="24h")
     nights.time.now = EVENING + timedelta(hours=9)
@@ -190,7 +203,7 @@ def test_a_slot_whose_run_cannot_be_made_says_why(
     if gone == "owner":
         floor.broker.set_members(parse("name,group,role\nbo,ml,student\n", "r"))
     elif gone == "notebook":
-        nights.schedules.files.forget(made.id)
+        nights.schedules.files.forget(made.input_id)
     else:
         changed = {"image": {"images": {"other": "x"}}, "too many": {"runs_open": 0}}.get(gone, {})
         floor.batch.settings = floor.batch.settings.model_copy(update=changed)
@@ -275,7 +288,7 @@ def test_names_are_ones_own_and_each_once(nights: Nights) -> None:
     nights.schedules.remove(made.id)
     with pytest.raises(NotFound):
         nights.schedules.get(made.id)
-    assert not nights.schedules.files.folder(made.id).exists()
+    assert not nights.schedules.files.folder(made.input_id).exists()
     nights.add()
 
 
@@ -289,7 +302,7 @@ def test_what_a_service_left_behind_that_died_while_making_a_schedule_goes(
     assert stray.exists(), "it may still be in the making"
     nights.at("2036-11-24T01:00")
     assert not stray.exists()
-    assert nights.schedules.files.input(made.id)
+    assert nights.schedules.files.input(made.input_id)
 
 
 def test_runs_of_a_schedule_share_a_file_and_go_each_in_its_time(nights: Nights) -> None:

@@ -1,13 +1,18 @@
 """Changes of one schedule at the same time, and what a slot is made of that comes in between."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from hub.core.schedules import Schedule
 from hub.errors import NotFound, Unavailable
@@ -62,8 +67,8 @@ def after(target: object, verb: str, do: Callable[[], Any], monkeypatch: Any) ->
 
 
 def inputs(nights: Nights, id: str) -> tuple[Any, bytes]:
-    files = nights.schedules.files
-    return json.loads(files.input(id)), files.snapshot(id)
+    files, at = nights.schedules.files, nights.schedules.get(id).input_id
+    return json.loads(files.input(at)), files.snapshot(at)
 
 
 def folders(nights: Nights) -> list[str]:
@@ -107,10 +112,10 @@ def test_a_change_that_cannot_be_written_leaves_row_and_notebook(
             nights.schedules.change(made.id, {}, NEW)
     assert nights.schedules.get(made.id) == made
     assert inputs(nights, made.id) == (NOTEBOOK, b"old")
-    assert folders(nights) == [made.id]
+    assert folders(nights) == [made.input_id]
     nights.schedules.change(made.id, {}, NEW)
     assert inputs(nights, made.id) == (OTHER, b"new")
-    assert folders(nights) == [made.id]
+    assert folders(nights) == [nights.schedules.get(made.id).input_id]
     nights.schedules.change(made.id, {}, {"notebook": OTHER})
     assert inputs(nights, made.id) == (OTHER, b""), "the folder was the other notebook's"
 
@@ -129,7 +134,7 @@ def test_a_slot_that_comes_during_a_change_is_all_old_or_all_new(
     if moment == "the files are written":
         after(nights.schedules.files, "put_input", slot, monkeypatch)
     else:
-        before(nights.schedules.files, "move_input", slot, monkeypatch)
+        before(nights.schedules.files, "forget", slot, monkeypatch)
     nights.schedules.change(made.id, {}, NEW)
     ticks.join()
     nights.tick()
@@ -154,3 +159,73 @@ def test_a_slots_runs_are_made_anew_where_another_service_changed_the_schedule(
     assert run.parameters == {"seed": 3}
     assert nights.seen(made) == [("2026-11-24T02:00", "run")]
     assert len(list((nights.floor.broker.settings.data / "runs").glob("*"))) == 1
+
+
+class Killed(BaseException):
+    """Nothing of the service is done any more, not even what it does after an error."""
+
+
+@contextmanager
+def killed_at(step: int, nights: Nights) -> Iterator[None]:
+    """The service dies before this step of those that change a disk or the database."""
+    left = [step]
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def then(*args: Any, **rest: Any) -> Any:
+            left[0] -= 1
+            if left[0] <= 0:
+                raise Killed
+            return real(*args, **rest)
+
+        return then
+
+    engine = nights.floor.broker.edges.store._database._engine
+    commit = counted(lambda _: None)
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, verb in (
+            (Path, "replace"), (Path, "mkdir"), (Path, "write_bytes"), (Path, "unlink"),
+            (shutil, "rmtree"),
+        ):
+            patch.setattr(owner, verb, counted(getattr(owner, verb)))
+        sa.event.listen(engine, "commit", commit)
+        try:
+            yield
+        finally:
+            sa.event.remove(engine, "commit", commit)
+
+
+def test_killed_at_whatever_step_row_and_notebook_are_both_old_or_both_new(
+    nights: Nights, made: Schedule
+) -> None:
+    old: dict[str, Any] = {"notebook": NOTEBOOK, "snapshot": b"old", "parameters": {"epochs": 3}}
+    seen = []
+    for step in count(1):
+        assert step < 30
+        nights.schedules.change(made.id, {}, old)
+        try:
+            with killed_at(step, nights):
+                nights.schedules.change(made.id, {}, NEW)
+        except Killed:
+            pass
+        else:
+            break
+        found = (nights.schedules.get(made.id).parameters, *inputs(nights, made.id))
+        assert found in (({"epochs": 3}, NOTEBOOK, b"old"), ({"seed": 3}, OTHER, b"new")), step
+        seen.append(found[2])
+    assert {*seen} == {b"old", b"new"}
+    nights.at("2036-11-24T01:00")
+    assert folders(nights) == [nights.schedules.get(made.id).input_id], "what was left aside goes"
+
+
+def test_a_schedule_from_before_its_row_named_its_folder_runs_and_changes(
+    nights: Nights, made: Schedule
+) -> None:
+    files = nights.schedules.files
+    files.folder(made.input_id).rename(files.folder(made.id))
+    with nights.floor.broker.edges.store.write() as unit:
+        unit.put_schedule(replace(made, input=""))
+    nights.at("2026-11-24T02:00")
+    assert nights.seen(made) == [("2026-11-24T02:00", "run")]
+    nights.schedules.change(made.id, {}, NEW)
+    assert inputs(nights, made.id) == (OTHER, b"new")
+    assert folders(nights) == [nights.schedules.get(made.id).input_id]
