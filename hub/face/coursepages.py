@@ -14,7 +14,15 @@ from starlette.responses import HTMLResponse, Response
 from hub.core.compare import Comparison
 from hub.core.lease import Kind
 from hub.errors import Refusal
-from hub.face import api_courses, api_drafts, coursed, pages, reported, words
+from hub.face import (
+    api_courses,
+    api_drafts,
+    coursed,
+    coursepages_handin,
+    pages,
+    reported,
+    words,
+)
 from hub.face.api import Parts
 from hub.face.api import Use as Rest
 from hub.face.api_courses import CourseName, FileQuery, Number, Use
@@ -62,6 +70,7 @@ def course(
         "conflicts": sorted(api_courses.conflicts_of(found, visitor, use).items()) if own else [],
         "running": own and _runs(visitor, rest),
         **(_students(api_courses.students_of(found, use)) if visitor.leads(found.group) else {}),
+        **coursepages_handin.section(found, request, visitor, use, datetime.now(UTC)),
         "git": f"{_origin(request, rest)}{request.app.state.prefix}git/{found.name}.git",
     })
 
@@ -131,7 +140,7 @@ def draft_file(
 ) -> Response:
     """What changes in a file of a draft."""
     author, language = api_drafts.author_of(visitor), pages.language_of(request)
-    card, _ = use.drafts.get(id, author)
+    card = use.drafts.card(id, author)
     try:
         seen: dict[str, Any] = {
             "comparison": use.drafts.compare(id, author, path), "problem": "",

@@ -1,7 +1,7 @@
 // A course's pages: what is pressed asks the API, after a question where something could be lost.
 
-import { call, confirm } from "./ask.js";
-import { announce, make, set, trouble } from "./dom.js";
+import { call, confirm, dialog } from "./ask.js";
+import { announce, button, make, set, trouble } from "./dom.js";
 import { prefix, say } from "./speak.js";
 
 const EVERY = 2000; // ms between two looks at the runs of a check
@@ -9,12 +9,25 @@ const EVERY = 2000; // ms between two looks at the runs of a check
 // ---- buttons that say in the page what they ask for ----
 
 /** "POST courses/x/update" and its body; null where the person does not want it after all. */
-async function asked(button) {
+export async function asked(button) {
   const [method, path] = button.dataset.call.split(" ");
   const body = button.dataset.body ? JSON.parse(button.dataset.body) : undefined;
   if (!button.dataset.sure) return { method, path, body };
   const { sure: title, text = "", verb } = button.dataset;
   return (await confirm({ title, text, verb })) === null ? null : { method, path, body };
+}
+
+/** What an undo could not put in place, because it was changed since: read before it is gone. */
+async function toldBeside(done) {
+  const kept = done?.undone_at ? done.files.filter((x) => x.fate === "kept") : [];
+  if (!kept.length) return;
+  const rows = kept.map((x) => make("li", "",
+    x.beside ? `${x.path} → ${x.beside}` : x.path, make("small", "", ` ${x.note}`)));
+  const made = dialog(say("Changed since, and therefore kept"), make("ul", "rows", ...rows));
+  const close = button(say("Close"), () => made.close());
+  made.append(make("p", "buttons", close));
+  close.focus();
+  await new Promise((resolve) => made.addEventListener("close", resolve));
 }
 
 async function press(button) {
@@ -30,6 +43,7 @@ async function press(button) {
     button.after(make("small", "", say("Nothing is new.")));
     return;
   }
+  await toldBeside(answer.body);
   if (button.dataset.go) window.location.assign(prefix + button.dataset.go);
   else window.location.reload();
 }
@@ -99,7 +113,9 @@ async function follow(place) {
   setTimeout(() => follow(place), EVERY);
 }
 
-for (const button of document.querySelectorAll("button[data-call]")) {
+// the section of handing in has its own script (coursehandin.js)
+const BUTTONS = "button[data-call]:not(#handing-in *)";
+for (const button of document.querySelectorAll(BUTTONS)) {
   button.addEventListener("click", () => press(button));
 }
 for (const form of document.querySelectorAll("form[data-call]")) {
@@ -110,6 +126,6 @@ for (const form of document.querySelectorAll("form[data-call]")) {
 }
 for (const place of document.querySelectorAll("[data-checks]")) follow(place);
 // the page comes with them disabled: a press before this would be lost
-for (const one of document.querySelectorAll("button[data-call], form[data-call] [type=submit]")) {
+for (const one of document.querySelectorAll(`${BUTTONS}, form[data-call] [type=submit]`)) {
   one.disabled = false;
 }
