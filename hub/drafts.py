@@ -10,7 +10,8 @@ import re
 import secrets
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
@@ -21,7 +22,7 @@ from hub.core import releases
 from hub.core.compare import Comparison
 from hub.core.courses import Author, Release, check_course_name
 from hub.core.coursetree import Entry
-from hub.core.releases import Draft, parsed
+from hub.core.releases import Draft, Files, parsed
 from hub.core.runs import Run, Submission
 from hub.errors import BadInput, NotFound, Refusal, Unavailable
 from hub.publishing import Publishing
@@ -31,6 +32,8 @@ log = logging.getLogger("madang.drafts")
 _KEPT = timedelta(days=1)
 _OF_ONE = 5  # drafts of one person; the oldest goes
 _ID = re.compile(r"[0-9a-f]{16}")
+_AT_ONCE, _CROWD = 2, 16  # drafts in memory; who has one there and who waits, together
+_WAIT = 20.0  # seconds
 _TREE, _CARD = "tree.tar.gz", "draft.json"
 
 
@@ -64,7 +67,8 @@ class Drafts:
         self._root = batch.settings.data / "courses" / ".drafts"
         self._homes = batch.broker.edges.homes
         # a course is in memory as a whole: not for many at once
-        self._turn = threading.BoundedSemaphore(2)
+        self._turn = threading.BoundedSemaphore(_AT_ONCE)
+        self._crowd = 0
         self._change = threading.Lock()
 
     # ---- making ----------------------------------------------------------------------------
@@ -83,7 +87,7 @@ class Drafts:
                 "The folder has more than {most} MiB, packed. Push it with git.",
                 reason="too-large", status=413, most=most,
             )
-        with self._turn:
+        with self._held():
             return self._made(author, course, packed)
 
     def of_folder(self, author: Author, course: str, path: str) -> tuple[Card, Draft]:
@@ -94,7 +98,7 @@ class Drafts:
             BadInput, Refusal: as `of_archive`.
         """
         name = check_course_name(course or PurePosixPath(path).name)
-        with self._turn:
+        with self._held():
             home = self._homes.path(author.name)
             return self._made(author, name, unpacking.of_home(
                 home, path, self.publishing.limits
@@ -113,39 +117,46 @@ class Drafts:
         except OSError as e:
             shutil.rmtree(folder, ignore_errors=True)
             raise Unavailable("The draft cannot be kept: {error}.", error=e.strerror or e) from e
-        return card, draft
+        return card, _light(draft)
 
     # ---- looking ---------------------------------------------------------------------------
 
-    def get(self, id: str, author: Author) -> tuple[Card, Draft]:
-        """A draft, and what it would become now.
+    def card(self, id: str, author: Author) -> Card:
+        """What is kept of a draft beside its tree.
 
         Raises:
             NotFound: none, somebody else's, or it is kept no more.
         """
-        card = self._card(id, author)
-        try:
-            packed = (self._root / card.id / _TREE).read_bytes()
-        except FileNotFoundError as e:
-            raise _gone(id) from e
-        with self._turn:
-            return card, self._draft(packed, author, card.course)
+        found = _read(self._root / id / _CARD) if _ID.fullmatch(id) else None
+        if found is None or found.by != author.name or found.until <= self._clock():
+            raise _gone(id)
+        return found
+
+    def get(self, id: str, author: Author) -> tuple[Card, Draft]:
+        """A draft, and what it would become now; without the bytes of its files.
+
+        Raises:
+            NotFound: as `card`.
+            Refusal: 429, too many look at drafts.
+        """
+        with self._opened(id, author) as (card, draft):
+            return card, _light(draft)
 
     def compare(self, id: str, author: Author, path: str) -> Comparison:
         """What is new in a file, against the newest release.
 
         Raises:
             NotFound: no such draft or file.
-            Refusal: see `Aside.call`.
+            Refusal: 429 as `get`; see `Aside.call`.
         """
-        _, draft = self.get(id, author)
-        before, now = draft.before.get(path), {x.path: x for x in draft.files}.get(path)
-        if before is None and now is None:
-            raise NotFound("There is no file {path} in this draft.", path=path[:200])
-        old = self.publishing.blob(before.sha256) if before else b""
-        new = draft.content(path) if now else b""
-        notebook = all(x.notebook for x in (before, now) if x)
-        return self._reports.beside(old, new, author.name, notebooks=notebook)
+        with self._opened(id, author) as (_, draft):
+            before, now = draft.before.get(path), {x.path: x for x in draft.files}.get(path)
+            if before is None and now is None:
+                raise NotFound("There is no file {path} in this draft.", path=path[:200])
+            old = self.publishing.blob(before.sha256) if before else b""
+            new = draft.content(path) if now else b""
+            notebook = all(x.notebook for x in (before, now) if x)
+            return self._reports.beside(old, new, author.name, notebooks=notebook)
 
     # ---- running its notebooks -------------------------------------------------------------
 
@@ -155,31 +166,37 @@ class Drafts:
         Raises:
             BadInput: nothing to run, no size, or what `Batch.submit` refuses.
         """
-        _, draft = self.get(id, author)
-        books = [x.path for x in draft.files if x.notebook]
-        about = draft.about
-        if about is None or not books:
-            raise BadInput("There is no notebook to run in this draft.", reason="bad-request")
-        size = profile or about.profile
-        if not size:
-            raise BadInput(
-                "Say on which size of slice: course.toml names none.", reason="unknown-profile"
-            )
+        with self._opened(id, author) as (_, draft):
+            books = [x.path for x in draft.files if x.notebook]
+            about = draft.about
+            if about is None or not books:
+                raise BadInput("There is no notebook to run in this draft.", reason="bad-request")
+            size = profile or about.profile
+            if not size:
+                raise BadInput(
+                    "Say on which size of slice: course.toml names none.", reason="unknown-profile"
+                )
+            made = self._submit(draft, books, size, image or about.image)
+        return self._write(replace(self.card(id, author), checks=made))
+
+    def _submit(
+        self, draft: Draft, books: Sequence[str], size: str, image: str
+    ) -> dict[str, str]:
+        """Notebook → its run; all of them or none."""
         copy = unpacking.packed(_files(draft))
         made: dict[str, str] = {}
         try:
             for path in books:
-                wanted = _submission(draft, path, size, image or about.image, copy)
-                made[path] = self._batch.submit(wanted).id
+                made[path] = self._batch.submit(_submission(draft, path, size, image, copy)).id
         except Refusal:
             for run in made.values():
-                self._batch.cancel(run, author.name)
+                self._batch.cancel(run, draft.author.name)
             raise
-        return self._write(replace(self._card(id, author), checks=made))
+        return made
 
     def checks(self, id: str, author: Author) -> dict[str, Run]:
         """Notebook → its run; without those that are kept no more."""
-        card = self._card(id, author)
+        card = self.card(id, author)
         found = self._batch.of_ids(tuple(card.checks.values()))
         return {k: found[x] for k, x in card.checks.items() if x in found}
 
@@ -196,19 +213,19 @@ class Drafts:
         Raises:
             Refusal: it has a problem that is fatal; another release has come since (409).
         """
-        _, draft = self.get(id, author)
-        if against is not None and against != (draft.against or 0):
-            raise Refusal(
-                "Somebody else has published this course just now. Look at their release, then "
-                "publish again.", reason="published", status=409,
-            )
-        made = self.publishing.publish(draft, notes)
+        with self._opened(id, author) as (_, draft):
+            if against is not None and against != (draft.against or 0):
+                raise Refusal(
+                    "Somebody else has published this course just now. Look at their release, then "
+                    "publish again.", reason="published", status=409,
+                )
+            made = self.publishing.publish(draft, notes)
         self.forget(id, author)
         return made
 
     def forget(self, id: str, author: Author) -> None:
         """Drop a draft; its runs go on."""
-        shutil.rmtree(self._root / self._card(id, author).id, ignore_errors=True)
+        shutil.rmtree(self._root / self.card(id, author).id, ignore_errors=True)
 
     def prune(self, making: str = "") -> None:
         """Drop what is older than a day; of who makes a new one, the oldest beyond five."""
@@ -223,17 +240,40 @@ class Drafts:
 
     # ---- inside ----------------------------------------------------------------------------
 
+    @contextmanager
+    def _opened(self, id: str, author: Author) -> Iterator[tuple[Card, Draft]]:
+        """A draft with all its files, for the time of a turn."""
+        card = self.card(id, author)
+        with self._held():
+            try:
+                packed = (self._root / card.id / _TREE).read_bytes()
+            except FileNotFoundError as e:
+                raise _gone(id) from e
+            yield card, self._draft(packed, author, card.course)
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """A turn: for as long as a course is in memory. Who waits has a thread of the service."""
+        with self._change:
+            if self._crowd >= _CROWD:
+                raise _busy()
+            self._crowd += 1
+        try:
+            if not self._turn.acquire(timeout=_WAIT):
+                raise _busy()
+            try:
+                yield
+            finally:
+                self._turn.release()
+        finally:
+            with self._change:
+                self._crowd -= 1
+
     def _draft(self, packed: bytes, author: Author, course: str) -> Draft:
         tree = unpacking.Sent(packed, self.publishing.limits)
         return self.publishing.checked(
             releases.check(tree, self.publishing.given(course, author))
         )
-
-    def _card(self, id: str, author: Author) -> Card:
-        found = _read(self._root / id / _CARD) if _ID.fullmatch(id) else None
-        if found is None or found.by != author.name or found.until <= self._clock():
-            raise _gone(id)
-        return found
 
     def _every(self) -> Iterator[Card]:
         for path in self._root.glob(f"*/{_CARD}"):
@@ -276,6 +316,18 @@ def _submission(
         parameters={}, profile=profile, image=image, snapshot=snapshot,
         cwd="" if where == PurePosixPath() else str(where),
         group=draft.about.group if draft.about else "",
+    )
+
+
+def _light(draft: Draft) -> Draft:
+    """The same without the bytes of its files, which are many, and are held by whoever has it."""
+    return replace(draft, tree=Files({}), changed={})
+
+
+def _busy() -> Refusal:
+    return Refusal(
+        "Many drafts of courses are being looked at just now. Try again in half a minute.",
+        reason="busy", status=429,
     )
 
 

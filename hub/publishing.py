@@ -29,16 +29,16 @@ from hub.core.courses import (
     check_course_name,
     is_course_name,
 )
-from hub.core.coursetree import Limits
 from hub.core.releases import Draft, Files, Given
 from hub.courseschedules import CourseSchedules
 from hub.edge.repo import MAIN, GitError, Put
-from hub.errors import BadInput, NotFound, Refusal, Unavailable
-from hub.shelf import Shelf
+from hub.errors import BadInput, NotFound, Refusal
+from hub.shelf import Shelf, full, unstored
 
 log = logging.getLogger("madang.courses")
 _OWN = 0o700
 _STALE = timedelta(days=2)  # after which a push that was taken and never came is forgotten
+_LOOK = timedelta(minutes=1)  # between two looks for what should not lie there any more
 _MESSAGE = 4000
 _ASIDE = "refs/drafts/"  # hidden from those who push and fetch
 
@@ -59,6 +59,7 @@ class Publishing(Shelf):
         self._clock = clock
         self._next: dict[str, datetime | None] = {}
         self._begun = False
+        self._looked: datetime | None = None
 
     # ---- drafts ----------------------------------------------------------------------------
 
@@ -76,7 +77,7 @@ class Publishing(Shelf):
         Raises:
             BadInput: no name of a course.
         """
-        there, last = self.store.course(check_course_name(course)), self._last(course)
+        there, last = self.store.course(check_course_name(course)), self.last(course)
         return Given(
             course=course, author=author, limits=self.limits, zone=self.settings.timezone,
             blob=self.blobs.get, before={x.path: x for x in last.files} if last else {},
@@ -104,14 +105,6 @@ class Publishing(Shelf):
             one.course, about, one.author, lambda x: self.blobs.get(known[x])
         )
 
-    @property
-    def limits(self) -> Limits:
-        """The most that a course may have."""
-        return Limits(
-            file=self.settings.course_file_mib << 20, total=self.settings.course_mib << 20,
-            files=self.settings.course_files, notebook=self.settings.notebook_mib << 20,
-        )
-
     # ---- publishing ------------------------------------------------------------------------
 
     def publish(self, draft: Draft, notes: str = "") -> Release:
@@ -127,20 +120,24 @@ class Publishing(Shelf):
                 reason="course", count=sum(x.fatal for x in draft.problems),
             )
         self._check_first(draft)
+        made: dict[str, int] = {}
         try:
             for one in draft.files:
-                self.blobs.put(draft.content(one.path))
+                self.blobs.put(draft.content(one.path), made)
             with self.alone(draft.course):
                 # once more: another was published while this one waited for its turn
                 self._check_first(draft)
+                made.clear()  # from here on they may be a release's, whoever is killed
                 commit = self._commit(draft, notes)
                 return self._publish(draft.course, commit)
         except OSError as e:
-            raise _full(e) from e
+            raise full(e) from e
+        finally:
+            self.blobs.take_back(made)
 
     def _check_first(self, draft: Draft) -> None:
         """Refuse where there is another release than the one that was compared with."""
-        last = self._last(draft.course)
+        last = self.last(draft.course)
         tip = self.repo(draft.course).tip()
         # a push that is main's already and not out yet comes first, too
         if (last.number if last else None) != draft.against or (last and tip != last.commit):
@@ -162,7 +159,7 @@ class Publishing(Shelf):
                 os.fsync(file.fileno())
             part.replace(path)
         except OSError as e:
-            raise _full(e) from e
+            raise full(e) from e
 
     def publish_commit(self, course: str, commit: str) -> Release:
         """Publish a commit that was accepted and is main's now; the release where it is out.
@@ -175,16 +172,18 @@ class Publishing(Shelf):
             return self._publish(course, commit)
 
     def withdraw(self, name: str, number: int, by: str) -> Release:
-        """Hand a release out to nobody any more; who has it keeps it.
+        """Hand a release out to nobody any more; who has it keeps it, and its data with it.
 
         Raises:
             NotFound: there is none.
         """
         with self.alone(name):
             self.release(name, number)
+            self.showing.forget(name)
             found = self.store.withdraw(name, number, by, self._clock())
             assert found is not None
-            self._show(name, anew=True)
+            self._show(name)
+            self.keep_data(name, self._clock())
         log.info("%s has withdrawn release %d of %s", by, number, name)
         return found
 
@@ -200,6 +199,7 @@ class Publishing(Shelf):
                 self._next.setdefault(one.name, now)
             self._begun = True
         failed: list[Exception] = []
+        self._look_after(now, failed)
         for path in sorted(self.root.glob("*/pending/*.json")):
             try:
                 self._finish(path, now)
@@ -215,6 +215,14 @@ class Publishing(Shelf):
                 failed.append(e)
         if failed:
             raise failed[0]
+
+    def _look_after(self, now: datetime, failed: list[Exception]) -> None:
+        """What is done now and then; faults go to `failed`."""
+        if self._looked is not None and now - self._looked < _LOOK:
+            return
+        self._looked = now
+        self.sweep()
+        failed += self.settle(now)
 
     def _finish(self, path: Path, now: datetime) -> None:
         course, commit = path.parent.parent.name, path.stem
@@ -254,10 +262,7 @@ class Publishing(Shelf):
         except GitError as e:
             if repo.tip() != parent:
                 raise _faster() from e
-            raise Unavailable(
-                "The course cannot be stored just now. Please tell the operator.",
-                reason="course", detail=str(e),
-            ) from e
+            raise unstored(str(e)) from e
         finally:
             with suppress(GitError):
                 repo.drop(aside)
@@ -315,20 +320,16 @@ class Publishing(Shelf):
             metrics.TOLD.inc()
             log.error("the schedules of %s are left as they were: %s", one.course, e)  # noqa: TRY400
 
-    def _show(self, name: str, *, anew: bool = False) -> None:
+    def _show(self, name: str) -> None:
         """Members see what they may see now; and it is known when that will change."""
         now = self._clock()
         newest = self.store.newest(name)
-        self.showing.show(name, newest, now, anew=anew)
+        self.showing.show(name, newest, now)
         coming = [
             x.visible_from for x in (newest.files if newest else ())
             if x.visible_from is not None and x.visible_from > now
         ]
         self._next[name] = min(coming, default=None)
-
-    def _last(self, course: str) -> Release | None:
-        found = self.store.releases(course)
-        return found[0] if found else None
 
 
 def _blobs(one: Accepted) -> dict[str, str]:
@@ -339,11 +340,4 @@ def _faster() -> Refusal:
     return Refusal(
         "Somebody else has published this course just now. Look at their release, then publish "
         "again.", reason="published", status=409,
-    )
-
-
-def _full(error: OSError) -> Unavailable:
-    return Unavailable(
-        "The course cannot be stored: {error}. Please tell the operator.", reason="course",
-        error=error.strerror or "the disk",
     )

@@ -68,6 +68,7 @@ class Pushed:
     ) -> None:
         self._repo = Repo(repo, quarantine=environment)
         self._blobs = Blobs(Path(told["blobs"]))
+        self._made: dict[str, int] = {}
         files = [fact_of(x) for x in told["before"]]
         self._given = Given(
             course=str(told["course"]), author=author_of(told["author"]),
@@ -106,14 +107,21 @@ class Pushed:
         """Keep the files' bytes; what publishing needs.
 
         Raises:
-            OSError: they cannot be kept.
-            GitError: they cannot be read.
+            OSError: they cannot be kept. GitError: they cannot be read. Nothing is kept then.
         """
-        for one in draft.files:
-            self._blobs.put(draft.content(one.path))
+        try:
+            for one in draft.files:
+                self._blobs.put(draft.content(one.path), self._made)
+        except BaseException:
+            self.take_back()
+            raise
         return Accepted(
             course=draft.course, commit=update.new, author=draft.author,
             notes=self._repo.message(update.new),
             about=draft.tree.read(COURSE_FILE).decode("utf-8-sig"), zone=self._given.zone,
             files=draft.files,
         )
+
+    def take_back(self) -> None:
+        """The push is refused: what was kept of it alone is not needed."""
+        self._blobs.take_back(self._made)

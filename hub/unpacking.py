@@ -17,7 +17,7 @@ from hub.edge.folders import Folder, Odd, opened, parts_of
 from hub.errors import BadInput, NotFound, Refusal
 
 _GZIP = 16 + zlib.MAX_WBITS
-_STEP = 1 << 20
+_STEP, _PIECE = 1 << 20, 1 << 16
 _MOST = 200 << 20  # bytes in memory, whatever a release may have: more than that goes with git
 _HEADERS = 4096  # bytes of tar's own for each file, more than most need
 _LOOKED_AT = 50_000  # entries of a folder in a home
@@ -88,13 +88,18 @@ def _mode(member: tarfile.TarInfo, *, plain: bool) -> str:
 def _inflated(packed: bytes, most: int) -> io.BytesIO:
     """What is in the gzip; it stops at the first step over the limit."""
     machine, out = zlib.decompressobj(_GZIP), io.BytesIO()
-    data = packed
+    view = memoryview(packed)
     try:
-        while data and not machine.eof:
-            out.write(machine.decompress(data, _STEP))
-            if out.tell() > most:
-                raise _too_large(most)
-            data = machine.unconsumed_tail
+        # in pieces: what is left after a step is copied each time
+        for i in range(0, len(view), _PIECE):
+            data: bytes | memoryview = view[i:i + _PIECE]
+            while data and not machine.eof:
+                out.write(machine.decompress(data, _STEP))
+                if out.tell() > most:
+                    raise _too_large(most)
+                data = machine.unconsumed_tail
+            if machine.eof:
+                break
     except zlib.error as e:
         raise _damaged(e) from e
     if not machine.eof:

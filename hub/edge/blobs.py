@@ -8,6 +8,9 @@ import hashlib
 import os
 import re
 import secrets
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from hub.errors import Unavailable
@@ -23,15 +26,18 @@ class Blobs:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def put(self, content: bytes) -> str:
+    def put(self, content: bytes, made: dict[str, int] | None = None) -> str:
         """Keep these bytes; their SHA-256. They are on the disk afterwards.
+
+        Args:
+            made: is told what was not there before, for `take_back`.
 
         Raises:
             OSError: they are not.
         """
         sha256 = hashlib.sha256(content).hexdigest()
         path = self.path(sha256)
-        if path.exists():
+        if _touched(path):
             return sha256
         path.parent.mkdir(mode=_OWN, parents=True, exist_ok=True)
         part = path.parent / f"{_PART}{secrets.token_hex(8)}"
@@ -42,12 +48,27 @@ class Blobs:
                 file.flush()
                 os.fchmod(fd, _READABLE)
                 os.fsync(fd)
-            part.replace(path)
-        except BaseException:
+                at = os.fstat(fd).st_mtime_ns
+            while not _linked(part, path):  # somebody else was faster
+                if _touched(path):
+                    return sha256
+        finally:
             part.unlink(missing_ok=True)
-            raise
+        if made is not None:
+            made[sha256] = at
         _sync(path.parent)
         return sha256
+
+    def take_back(self, made: Mapping[str, int]) -> None:
+        """Remove what `put` has told, but what somebody has put again since: that is theirs."""
+        for sha256, at in made.items():
+            path = self.path(sha256)
+            aside = path.parent / f"{_PART}{secrets.token_hex(8)}"
+            with suppress(OSError):
+                path.rename(aside)  # first: from now on whoever puts it makes it anew
+                if aside.stat().st_mtime_ns != at:
+                    _linked(aside, path)
+                aside.unlink()
 
     def get(self, sha256: str) -> bytes:
         """The bytes.
@@ -82,6 +103,32 @@ class Blobs:
         part = target.parent / f"{_PART}{secrets.token_hex(8)}"
         os.link(self.path(sha256), part)
         part.replace(target)
+
+    def sweep(self, before: float) -> None:
+        """Remove what those who were killed before this time (Unix) have begun."""
+        for left in self.root.glob(f"*/{_PART}*"):
+            with suppress(OSError):
+                if left.stat().st_mtime < before:
+                    left.unlink()
+
+
+def _touched(path: Path) -> bool:
+    """Whether it is there; whoever has made it does not take it back from now on."""
+    try:
+        at = max(time.time_ns(), path.stat().st_mtime_ns + 1)
+        os.utime(path, ns=(at, at))
+    except FileNotFoundError:
+        return False
+    return path.exists()  # it may have been taken back while it was touched
+
+
+def _linked(part: Path, path: Path) -> bool:
+    """Whether `part` got this name; not where something has it already."""
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _lost(sha256: str, why: str) -> Unavailable:

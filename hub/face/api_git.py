@@ -160,7 +160,8 @@ class _Answer(Response):
         if turns[mine] >= OF_ONE or turns.total() >= AT_ONCE:
             metrics.refused("busy")
             said = words.say(self._asked.language, "Too many at once. Try again in a minute.")
-            await PlainTextResponse(said + "\n", 429)(scope, receive, send)
+            later = {"Retry-After": "60"}
+            await PlainTextResponse(said + "\n", 429, headers=later)(scope, receive, send)
             return
         turns[mine] += 1
         try:
@@ -187,8 +188,7 @@ class _Answer(Response):
             )
         except GitError as e:
             ours.close()
-            log.error("git http-backend: %s", e)  # noqa: TRY400 - it says it all
-            await PlainTextResponse("git cannot be started\n", 503)(scope, receive, send)
+            await self._broken(e, 503)(scope, receive, send)
             return
         finally:
             theirs.close()
@@ -196,12 +196,23 @@ class _Answer(Response):
         talk.start()
         try:
             await _exchange(receive, send, backend)
-        except GitError as e:
-            log.warning("git for %s: %s", self._asked.author.name, e)
+        except GitError as e:  # nothing was said yet
+            await self._broken(e, 502)(scope, receive, send)
         finally:
             with anyio.CancelScope(shield=True):
                 await backend.end()
                 await to_thread.run_sync(talk.join)
+
+    def _broken(self, error: GitError, status: int) -> Response:
+        """What git's failure is called to whoever asked; its words are for the operator."""
+        metrics.refused("git")
+        asked = self._asked
+        log.error("git of %s for %s (%s): %s", asked.course, asked.author.name, asked.path, error)
+        said = words.say(asked.language, (
+            "The course's repository does not answer just now. Try again in a minute; if that does "
+            "not help, tell the operator."
+        ))
+        return PlainTextResponse(f"{said}\n", status)
 
 
 def _repo(publishing: Publishing, asked: Asked) -> Path:
@@ -237,26 +248,34 @@ def _cgi(request: Request, asked: Asked) -> dict[str, str]:
 
 
 async def _exchange(receive: Receive, send: Send, backend: Backend) -> None:
-    """The body to git, its answer to whoever asked; ends when either is gone."""
-    failed: list[HTTPException] = []
+    """The body to git, its answer to whoever asked; ends when either is gone.
+
+    Raises:
+        GitError: git has no answer; nothing was sent. HTTPException: far too much was sent.
+    """
+    failed: list[HTTPException | GitError] = []  # raised outside of the group, which wraps them
 
     async def pump() -> None:
         try:
             await _send_body(receive, backend)
         except HTTPException as e:
-            failed.append(e)  # far more was sent than git takes
+            failed.append(e)
         group.cancel_scope.cancel()
 
     async with anyio.create_task_group() as group:
         group.start_soon(pump)
-        status, headers = await backend.head()
-        await send({
-            "type": "http.response.start", "status": status,
-            "headers": [(k.lower().encode(), x.encode()) for k, x in headers],
-        })
-        async for piece in backend.body():
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+        try:
+            status, headers = await backend.head()
+        except GitError as e:
+            failed.append(e)
+        else:
+            await send({
+                "type": "http.response.start", "status": status,
+                "headers": [(k.lower().encode(), x.encode("latin-1")) for k, x in headers],
+            })
+            async for piece in backend.body():
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
         group.cancel_scope.cancel()
     if failed:
         raise failed[0]

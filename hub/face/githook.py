@@ -27,7 +27,7 @@ CHANNEL = "COURSE_CHANNEL"  # the number of the descriptor
 HOOKS = ("pre-receive", "post-receive")
 _ROOT = Path(__file__).resolve().parents[2]
 _SHOWN = 20  # names of one kind
-_MARKS = {"new": "+", "changed": "~", "gone": "-", "data": "+"}
+_MARKS = {"new": "+", "changed": "~", "gone": "-", "data": "*"}  # data: new or changed
 _START = (
     "import sys; sys.path.insert(0, {root!r}); from hub.face.githook import main; "
     "sys.exit(main({name!r}))"
@@ -126,6 +126,8 @@ class Check:
         kept = accepted.as_json(self._pushed.keep(draft, update))
         refused = self._channel.ask(accept=kept).get("refused", [])
         _print(refused)
+        if refused:
+            self._pushed.take_back()
         return not refused or self._refused()
 
     def _say(self, text: Text) -> None:
@@ -151,15 +153,16 @@ def report(draft: Draft, language: str) -> Iterator[str]:
     changes = draft.changes()
     for kind, mark in _MARKS.items():
         some = [x for x in changes if x.change == kind]
-        yield from (f"  {mark} {x.path}" for x in some[:_SHOWN])
+        told = " (data)" if kind == "data" else ""
+        yield from (f"  {mark} {x.path}{told}" for x in some[:_SHOWN])
         if len(some) > _SHOWN:
             yield f"  {mark} " + say(Text("… and {count} more.", count=len(some) - _SHOWN))
-    later = sum(x.visible_from is not None for x in draft.files)
     yield say(Text(
-        "{course}: {files} files, {notebooks} notebooks; {later} have a time from which they are "
-        "visible.", course=draft.course, files=len(draft.files),
-        notebooks=sum(x.notebook for x in draft.files), later=later,
+        "{course}: {files} files, {notebooks} notebooks.", course=draft.course,
+        files=len(draft.files), notebooks=sum(x.notebook for x in draft.files),
     ))
+    if later := sum(x.visible_from is not None for x in draft.files):
+        yield say(Text("Visible later only: {count}.", count=later))
 
 
 def line_of(problem: Problem, language: str) -> str:

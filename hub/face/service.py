@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -76,6 +77,7 @@ from hub.schedules import Schedules
 from hub.watching import Watching
 
 log = logging.getLogger("madang.service")
+_AGAIN = 30  # seconds after which whoever was too much may ask again
 
 
 class _Registry(CollectorRegistry):
@@ -215,10 +217,14 @@ async def _on_refusal(request: Request, error: Exception) -> Response:
     # repr: what somebody sent must not begin a line of its own in the log
     log.info("%s %r refused (%s): %r",
              request.method, request.url.path, error.reason, error.detail[:2000])
+    headers = {"WWW-Authenticate": "Bearer"} if error.reason == "not-logged-in" else {}
+    if error.status == HTTPStatus.TOO_MANY_REQUESTS:
+        headers["Retry-After"] = str(_AGAIN)
     if pages.is_page(request):
-        return pages.refused(request, error)
+        answer = pages.refused(request, error)
+        answer.headers.update(headers)
+        return answer
     text = words.refusal(pages.language_of(request), error)
-    headers = {"WWW-Authenticate": "Bearer"} if error.reason == "not-logged-in" else None
     return _answer(error.status, text, error.reason, headers)
 
 

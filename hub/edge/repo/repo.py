@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -68,6 +69,28 @@ class Repo:
                 reason="course", detail=f"{self.path}: {e}",
             ) from e
 
+    def sweep(self, before: float) -> None:
+        """Remove what gits that were killed before this time (Unix) have left in it."""
+        for left in (
+            *self._unfinished(), *self.path.glob("objects/pack/tmp_*"),
+            *self.path.glob("*.lock"), *self.path.glob("refs/**/*.lock"),
+        ):
+            with suppress(OSError):
+                if left.stat().st_mtime < before:
+                    _remove(left)
+
+    def forget_unfinished(self) -> None:
+        """Remove what was pushed and not taken; nobody may be pushing.
+
+        git does not do it itself when it is ended by a signal.
+        """
+        for left in self._unfinished():
+            with suppress(OSError):
+                _remove(left)
+
+    def _unfinished(self) -> list[Path]:
+        return list(self.path.glob("objects/tmp_objdir-*"))
+
     def tip(self, ref: str = MAIN) -> str:
         """The commit of a ref; "" where there is none."""
         try:
@@ -128,6 +151,13 @@ class Repo:
     def tree(self, commit: str, limits: Limits) -> GitTree:
         """What is in a commit."""
         return GitTree(self._git, commit, limits)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _import(
