@@ -25,7 +25,7 @@ from hub.placing import LINK, Journal, Step, carry_out, code_of
 
 log = logging.getLogger("madang.courses")
 BACKUPS = ".course-backup"
-_BESIDE = ("new", "new-2", "new-3", "new-4")
+BESIDE = ("new", "new-2", "new-3", "new-4")
 _TWICE = 50  # backups of one file for one release
 _HELD_MOST = 128 << 20  # bytes; a student can fill every notebook to the limit
 _SOURCE = 4000  # characters of a cell
@@ -76,7 +76,7 @@ class Update:
             Refusal: what stands there cannot be kept.
         """
         most = max(self.place.notebook_most, _OTHER_MOST, 2 * fact.size)
-        seen = self.place.folder.read(fact.path, most)
+        seen = self.place.folder.read(fact.path, most, guard=True)
         if seen.kind in ("odd", "folder"):
             raise Refusal(
                 "{path} cannot be replaced: {why} Move it away, then ask again.",
@@ -186,7 +186,7 @@ class Update:
         One that the student has changed stays, and so does whatever else has that name.
         """
         ours = {"", fact.sha256, base.beside if base else ""}
-        for mark in _BESIDE:
+        for mark in BESIDE:
             name = beside(fact.path, mark)
             if name in taken:
                 continue
@@ -200,7 +200,7 @@ class Update:
 
     def _drop_beside(self, base: BaseFact, taken: frozenset[str]) -> None:
         """It is not needed any more; one that the student changed stays."""
-        for mark in _BESIDE:
+        for mark in BESIDE:
             name = beside(base.path, mark)
             if name in taken:
                 continue
@@ -216,7 +216,8 @@ class Update:
         most = self.place.notebook_most
         if fact is None or not fact.notebook:
             most = max(_OTHER_MOST, 2 * fact.size if fact else 0)
-        return self.place.folder.read(path, most, keep=fact is None or fact.notebook)
+        keep = fact is None or fact.notebook
+        return self.place.folder.read(path, most, keep=keep, guard=True)
 
     def _step(
         self, path: str, seen: Seen, after: str, *, content: bytes | None = None,

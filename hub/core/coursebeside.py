@@ -90,7 +90,7 @@ def _found(notebook: Notebook, cell_id: str) -> tuple[list[Cell], int, int]:
     versions = [i for i, x in enumerate(cells) if x.version_of == cell_id]
     if not cell_id or not versions:
         raise BadInput(
-            "No new version stands beside this cell; reload the page.", reason="no-new-version",
+            "No new version stands beside this cell (any more).", reason="no-new-version",
             detail=f"cell {cell_id[:80]!r}",
         )
     at = next((i for i, x in enumerate(cells) if x.id == cell_id), -1)

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import HTMLResponse, Response
 
+from hub.core import handingout
 from hub.core.courses import Course, FileFate, Handout, folder_of
 from hub.courselooks import CourseLooks
 from hub.drafts import Drafts
@@ -18,12 +19,15 @@ from hub.face.login import ApiCaller
 from hub.face.reported import SEALED
 from hub.face.views_courses import (
     CellIn,
+    ComingOut,
     CourseOut,
     CourseWholeOut,
     DoneOut,
     FreshIn,
     HandoutOut,
     NothingOut,
+    OpenIn,
+    OpenOut,
     ReleaseOut,
     Role,
     StudentOut,
@@ -39,6 +43,7 @@ from hub.reports import Reports
 router = APIRouter(prefix="/api", responses=ERRORS, route_class=HouseRoute)
 CourseName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="A course.")]
 Number = Annotated[int, Path(ge=1, le=10**9)]
+_SHOWN = 50  # names of what an update would bring
 FileQuery = Annotated[Plain, Query(alias="path", min_length=1, max_length=1024)]
 
 
@@ -110,6 +115,13 @@ def update_diff(
 
 
 # ---- changing one's own folder ------------------------------------------------------------------
+
+
+@router.put("/courses/open")
+def now_open(wanted: OpenIn, caller: ApiCaller, use: Use) -> OpenOut:
+    """What is open in one's Lab, which is not written meanwhile."""
+    use.handouts.opened.tell(caller.name, wanted.files)
+    return OpenOut(open=sum(len(set(x)) for x in wanted.files.values()))
 
 
 @router.post("/courses/{course}/update")
@@ -260,6 +272,7 @@ def course_out(course: Course, caller: Caller, use: Courses) -> CourseOut:
 def whole_out(course: Course, caller: Caller, use: Courses) -> CourseWholeOut:
     """A course with its releases."""
     now = datetime.now(UTC)
+    coming = coming_of(course, caller, use, now)
     return CourseWholeOut(
         **dict(course_out(course, caller, use)), zone=course.zone,
         folder=str(folder_of(course.name)), git=f"git/{course.name}.git",
@@ -267,7 +280,22 @@ def whole_out(course: Course, caller: Caller, use: Courses) -> CourseWholeOut:
             release_out(x, now, whole=caller.leads(course.group))
             for x in use.publishing.releases(course.name)
         ],
+        coming=coming[:_SHOWN], coming_more=max(0, len(coming) - _SHOWN),
     )
+
+
+def coming_of(
+    course: Course, caller: Caller, use: Courses, now: datetime
+) -> list[ComingOut]:
+    """What the newest release has otherwise than the caller's folder was given, by name."""
+    newest = use.publishing.newest(course.name) if is_member(course, caller) else None
+    own = use.handouts.student(caller.name, course.name) if newest else None
+    if newest is None or (own and own.release > newest.number):
+        return []
+    return [
+        ComingOut(path=path, change=change)
+        for path, change in handingout.coming(own, handingout.handed(newest.visible(now)))
+    ]
 
 
 def updates_of(course: Course, caller: Caller, use: Courses) -> list[Handout]:

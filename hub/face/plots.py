@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9", "#7f7f7f")
 _DASHES = ("", "6 3", "2 3", "8 3 2 3", "12 4", "4 2 1 2", "1 3")
-_LEFT, _TOP, _BOTTOM, _RIGHT = 56, 12, 40, 12
+_LEFT, _TOP, _BOTTOM, _RIGHT = 72, 12, 40, 12
 _LEGEND = 18  # height of a line of the legend
 
 

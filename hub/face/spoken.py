@@ -68,9 +68,18 @@ _DESK = (
     "Mean wait", "95 % waited at most", "the others", "not known", "By", "Last",
 )
 _COURSES = (
-    "Nothing is new.", "One moment …", "Failed in cell {cell}",
+    "Changed since, and therefore kept", "Nothing is new.", "One moment …", "Failed in cell {cell}",
     "Every notebook ran from top to bottom.", "Not every notebook ran to its end.",
     "{done} of {total} notebooks have run",
+)
+_HANDING_IN = (
+    "Collect {name} now?", "Collect",
+    "What each student has saved by now is copied, once. Afterwards only one student's at a time.",
+    "Change {name}?", "Change",
+    "Its folder and its deadline become as you have written them here.",
+    "{name} is collected.", "{name} is planned.", "{name} was dropped.",
+    "Collected of {user}, files: {files}", "The file cannot be read.",
+    "Students who were given feedback: {count}",
 )
 _CONNECTION = (
     "Live", "Live, {s} s behind", "The connection is lost; trying again …",
@@ -78,5 +87,5 @@ _CONNECTION = (
 )
 SPOKEN = (
     *_STATES, *_WHYS, *_TIMES, *_CARDS, *_MINE, *_LINE, *_CALENDAR, *_DESK, *_COURSES,
-    *_CONNECTION,
+    *_HANDING_IN, *_CONNECTION,
 )

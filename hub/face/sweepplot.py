@@ -13,7 +13,7 @@ from hub.core.sweeps import Sweep
 from hub.face.plots import Axis, grid
 
 _WIDTH, _HEIGHT = 640, 320
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 628, 12, 280  # as `plots.grid` draws them
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 628, 12, 280  # as `plots.grid` draws them
 _TICKS = 5
 _FAR = 50.0  # times: values so far apart are drawn by their logarithm
 _COLUMNS = 60

@@ -16,13 +16,29 @@ FilePath = Annotated[Plain, Field(min_length=1, max_length=1024, description=(
     "A file's path in the course's folder: week1/tensors.ipynb."
 ))]
 
+CourseKey = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="A course.")]
+
 
 class UpdateIn(BaseModel, extra="forbid"):
     """Give me what is new."""
 
     open: list[FilePath] = Field(default_factory=list, max_length=1000, description=(
-        "Files that are open in Lab: they come when they are closed."
+        "Files that are open: they come when they are closed. What Lab has told of counts anyway."
     ))
+
+
+class OpenIn(BaseModel, extra="forbid"):
+    """All that is open in one's Lab; said again at least every two minutes."""
+
+    files: dict[CourseKey, Annotated[list[FilePath], Field(max_length=1000)]] = Field(
+        max_length=100, description="Course → paths in its folder."
+    )
+
+
+class OpenOut(BaseModel):
+    """What was told is known now."""
+
+    open: int = Field(description="How many files that is.")
 
 
 class FreshIn(BaseModel, extra="forbid"):
@@ -100,13 +116,26 @@ class CourseOut(BaseModel):
     conflicts: int
 
 
+class ComingOut(BaseModel):
+    """A file that the next update brings or takes away; what it does with one's own is not said."""
+
+    path: str
+    change: Literal["new", "changed", "gone"]
+
+
 class CourseWholeOut(CourseOut):
-    """A course with its releases, newest first; `folder` in one's home, `git` below Madang."""
+    """A course with its releases, newest first; `folder` in one's home, `git` below Madang.
+
+    `coming`: what the newest release has otherwise than the caller's, the first 50 by name;
+    `coming_more`: how many there are beyond.
+    """
 
     zone: str
     folder: str
     git: str
     releases: list[ReleaseOut]
+    coming: list[ComingOut]
+    coming_more: int
 
 
 class CellFateOut(BaseModel):

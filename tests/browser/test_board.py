@@ -66,6 +66,34 @@ def test_a_page_that_did_not_load_whole_loads_again(browser: Browser, service: R
     visit.close()
 
 
+def test_a_page_of_which_a_part_is_missing_for_good_says_so_and_rests(
+    browser: Browser, service: Running
+) -> None:
+    missing: list[str] = []
+
+    def lose(route: Route) -> None:
+        missing.append(route.request.url)
+        route.fulfill(status=404)
+
+    visit = Visit(browser, service, "ana").live()
+    visit.page.route("**/static/dom.js", lose)
+    visit.page.reload()
+    said = visit.page.locator("#not-whole")
+    expect(said).to_be_visible()
+    expect(said).to_contain_text("tell the operator")
+    assert len(missing) == 4
+    visit.page.reload()
+    expect(said).to_be_visible()
+    assert len(missing) == 5, "asked by hand it is not asked for three times more"
+    visit.page.unroute("**/static/dom.js")
+    visit.page.reload()
+    visit.live()
+    expect(said).to_be_hidden()
+    assert visit.page.evaluate("history.state.tried") == 0
+    visit.faults.clear()
+    visit.close()
+
+
 def test_giving_back_asks_first(browser: Browser, service: Running) -> None:
     id = ask(service, "ana")
     visit = Visit(browser, service, "ana")

@@ -31,6 +31,7 @@ from tests.browser.courselab import (
 from tests.images.courseservice import REFUSAL, CourseService, cell_of
 from tests.images.labbox import LabBox
 from tests.images.service import TOKEN
+from tests.workspace import wait_for
 
 Lab = tuple[LabBox, CourseService]
 pytestmark = [pytest.mark.docker, pytest.mark.browser, pytest.mark.timeout(600)]
@@ -134,6 +135,7 @@ def test_what_is_open_comes_when_it_is_closed_and_what_was_typed_is_there(
     opened: Callable[..., Page], service: CourseService
 ) -> None:
     page = opened(TENSORS)
+    wait_for(lambda: service.told == {"torch-101": [TENSORS]}, why="what is open is told")
     type_into(page, 1, "  # mine")
     service.release(**COMING)
     look_again(page, service)
@@ -154,6 +156,7 @@ def test_what_is_open_comes_when_it_is_closed_and_what_was_typed_is_there(
     # the stand-in does not merge: what it found on the disk is what a merge would have begun with
     assert "x = 1  # mine" in service.before[TENSORS]
     expect(item(page)).to_be_hidden()
+    wait_for(lambda: service.told == {}, why="that nothing is open is told")
     open_file(page, TENSORS)
     expect(panel(page).locator(".madang-Course-mark")).to_have_count(1)
 

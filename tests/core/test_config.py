@@ -82,6 +82,17 @@ def test_every_problem_of_a_file_is_told_with_its_path(tmp_path: Path) -> None:
         assert key in said
 
 
+def test_an_empty_variable_empties_what_may_be_empty_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path, 'report_at = "06:00"\nport = 9000\n')
+    for name in ("SCHEDULES_FILE", "NIGHT", "REPORT_AT", "PORT"):
+        monkeypatch.setenv(f"MADANG_{name}", "")
+    found = load(file)
+    assert (found.schedules_file, found.night, found.report_at) == (None, "", "")
+    assert found.port == 9000
+
+
 @pytest.mark.parametrize(("name", "value"), [
     ("MADANG_PORT", "many"), ("MADANG_PORT", "0"), ("MADANG_PORT", "70000"),
     ("MADANG_TICK", "0"), ("MADANG_MEMORY_LIMIT", "8 GB"), ("MADANG_GPUS", "amd"),

@@ -6,7 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.face.courses import FIRST, PWN, SECOND, cell, drafted, edited, published, updated
+from tests.face.courses import (
+    FIRST,
+    PWN,
+    SECOND,
+    call,
+    cell,
+    drafted,
+    edited,
+    published,
+    updated,
+)
 from tests.face.running import PREFIX, Running, running
 from tests.face.test_courses_api import NOTEBOOK, one
 from tests.face.test_report_api import harmless, page
@@ -66,3 +76,29 @@ def test_the_page_of_a_draft(service: Running) -> None:
 
 def test_the_board_leads_to_the_courses(service: Running) -> None:
     assert f'href="{PREFIX}courses"' in page(service, "").text
+
+
+def test_the_page_says_where_a_student_stands_after_choices_and_a_withdrawal(
+    service: Running,
+) -> None:
+    published(service, FIRST, course="own")
+    updated(service, "bo", "own")
+    edited(service, "bo", NOTEBOOK, cell("c1", "a = 99"), "own")
+    published(service, SECOND, course="own")
+    updated(service, "bo", "own")
+    assert "and you choose." in page(service, "courses/own", "bo").text
+    wanted = {"path": NOTEBOOK, "cell": "c1", "take": "mine"}
+    assert call(service, "bo", "POST", "/own/cells", json=wanted).json()["conflicts"] == 0
+    seen = page(service, "courses/own", "bo").text
+    assert "and you choose." not in seen
+    assert "you have chosen." in seen
+    call(service, "bo", "POST", "/own/fresh", json={"path": NOTEBOOK})
+    seen = page(service, "courses/own", "bo").text
+    assert "A fresh copy; yours lies in" in seen
+    assert "You had not changed it" not in seen.split("A fresh copy;")[0].rsplit("<li", 1)[-1]
+    assert call(service, "teacher", "DELETE", "/own/releases/2").status_code == 200
+    assert "You have release 2, which was withdrawn" in page(service, "courses/own", "bo").text
+    assert call(service, "teacher", "DELETE", "/own/releases/1").status_code == 200
+    seen = page(service, "courses/own", "bo").text
+    assert "it stays until a newer one comes." in seen
+    assert "No release yet" not in seen

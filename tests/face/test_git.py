@@ -15,6 +15,14 @@ from tests.edge.pushing import Work
 from tests.face.pushes import BOOK, TOML, Person, good, kept
 from tests.face.running import NOTEBOOK, PREFIX, Running, running, until
 
+SCHEDULE = """
+[[schedules]]
+name = "nightly"
+notebook = "week1/a.ipynb"
+cron = "61 2 * * *"
+profile = "1g.5gb"
+"""
+
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Running]:
@@ -100,6 +108,22 @@ def test_a_first_push_that_is_refused_leaves_no_course_behind(
     assert "There is no course.toml" in teacher.push(code=1)
     until(lambda: not kept(publishing), "nothing is left")
     teacher.clone(code=128)
+
+
+def test_a_push_that_is_refused_at_last_leaves_no_files_behind(
+    publishing: Publishing, teacher: Person
+) -> None:
+    good(teacher)
+    teacher.push()
+    before = kept(publishing)
+    teacher.put("course.toml", TOML + SCHEDULE).put("b.txt", "b").commit()
+    said = teacher.remote(teacher.push(code=1))
+    assert any(x.startswith("course.toml:7: refused: ") for x in said), said
+    assert said[-1] == "Refused; nothing was changed."
+    until(lambda: kept(publishing) == before, "nothing is left of it")
+    teacher.put("course.toml", TOML).commit()
+    teacher.push()
+    assert "b.txt" in {x.path for x in publishing.release("torch", 2).files}
 
 
 def test_what_was_normalised_is_told_in_the_pushers_language(teacher: Person) -> None:

@@ -5,15 +5,17 @@ import os
 import signal
 import socket
 import subprocess
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hub import metrics
 from hub.core.courses import Author
 from hub.publishing import Publishing
-from tests.face.pushes import Person, good, kept
+from tests.face.pushes import Person, good, kept, pack_of, packed
 from tests.face.running import PREFIX, Running, running, until
 
 
@@ -29,15 +31,15 @@ def gits() -> list[str]:
     return [x for x in said.splitlines() if "http-backend" in x or "receive-pack" in x]
 
 
-def open_push(service: Running) -> socket.socket:
+def open_push(service: Running, body: bytes = b"00") -> socket.socket:
     """A teacher's push of which only the beginning comes."""
     host, _, port = service.url.removeprefix("http://").partition(":")
     made = socket.create_connection((host, int(port)))
     made.sendall((
         f"POST {PREFIX}git/torch.git/git-receive-pack HTTP/1.1\r\nHost: x\r\n"
         "Authorization: Bearer t-teacher\r\nTransfer-Encoding: chunked\r\n"
-        "Content-Type: application/x-git-receive-pack-request\r\n\r\n4\r\n00"
-    ).encode())
+        f"Content-Type: application/x-git-receive-pack-request\r\n\r\n{len(body) + 2:x}\r\n"
+    ).encode() + body)
     return made
 
 
@@ -49,6 +51,53 @@ def test_who_goes_away_in_the_middle_leaves_no_git_and_nothing_else(
     opened.close()
     until(lambda: not gits(), "git has ended")
     until(lambda: not kept(publishing), "nothing is left")
+
+
+def test_a_push_that_is_broken_off_leaves_nothing_of_its_pack(
+    service: Running, publishing: Publishing, teacher: Person
+) -> None:
+    good(teacher)
+    teacher.push()
+    before = kept(publishing)
+    body = os.urandom(1 << 20)
+    commit = "1" * 40
+    line = f"{commit[::-1]} {commit} refs/heads/x\0 report-status".encode()
+    body = f"{len(line) + 4:04x}".encode() + line + b"0000" + pack_of(
+        packed(3, len(body), zlib.compress(body)))[:-5000]
+    opened = open_push(service, body)
+
+    def coming() -> bool:
+        found = kept(publishing) - before
+        return any("tmp_objdir-incoming" in x for x in found)
+
+    until(coming, "git takes the pack")
+    opened.close()
+    until(lambda: kept(publishing) == before, "nothing is left of it")
+
+
+def test_a_git_that_ends_without_an_answer_is_told_as_such(
+    service: Running, publishing: Publishing, teacher: Person, student: Person, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:
+    good(teacher)
+    teacher.push()
+    dead = tmp_path / "dead" / "git"
+    dead.parent.mkdir()
+    dead.write_text("#!/bin/sh\necho 'fatal: Out of memory' >&2\nkill -9 $$\n")
+    dead.chmod(0o700)
+    counted = metrics.REFUSALS.labels("git")._value.get()
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{dead.parent}:{os.environ['PATH']}")
+        with service.client("t-ana") as http:
+            answer = http.get("git/torch.git/info/refs", params={"service": "git-upload-pack"})
+        with service.client("t-teacher", **{"Accept-Language": "ko"}) as http:
+            posted = http.post("git/torch.git/git-receive-pack", content=b"0" * (1 << 20))
+    assert answer.status_code == posted.status_code == 502
+    assert answer.text.startswith("The course's repository does not answer just now.")
+    assert posted.text.startswith("지금은 강좌 저장소가 응답하지 않습니다.")
+    assert metrics.REFUSALS.labels("git")._value.get() == counted + 2
+    assert "git of torch for ana (info/refs): git http-backend: fatal: Out of memory" in caplog.text
+    student.clone()
 
 
 def test_one_person_has_a_few_at_once_and_others_are_served(

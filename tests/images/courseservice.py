@@ -41,6 +41,7 @@ class CourseService(Service):
         self.handouts: list[dict[str, Any]] = []
         self.coming: dict[str, tuple[str, str, list[dict[str, Any]]]] = {}
         self.before: dict[str, str] = {}
+        self.told: dict[str, list[str]] = {}
 
     def release(self, **coming: Any) -> None:
         """A newer release; path=(text, fate) or (text, fate, cells)."""
@@ -84,6 +85,7 @@ class CourseService(Service):
         app.get(base)(lambda: [self._course()])
         app.get(base + "/torch-101")(self._whole)
         app.get(base + "/torch-101/updates")(lambda: self.handouts)
+        app.put(base + "/open")(self._open)
         app.post(base + "/torch-101/update")(self._update)
         app.post(base + "/torch-101/updates/{number}/undo")(self._undo)
         return app
@@ -116,6 +118,10 @@ class CourseService(Service):
             return JSONResponse({"error": {"message": said, "reason": "withdrawn"}}, 409)
         self.bodies.append(await request.json())
         return self.hand_out(*self.bodies[-1]["open"]) if self.coming else {"nothing": True}
+
+    async def _open(self, request: Request) -> Any:
+        self.told = (await request.json())["files"]
+        return {"open": sum(map(len, self.told.values()))}
 
     def _undo(self, number: int) -> Any:
         [found] = [x for x in self.handouts if x["update"] == number]

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -181,7 +182,7 @@ def test_update_take_undo(service: Running, name: str) -> None:
     published(service, SECOND, course=name)
     done = call(service, "update", name, who="ana")
     assert f"  {NOTEBOOK}: side by side\n    c1: " in done.stdout
-    assert "1 places stand side by side" in done.stdout
+    assert "side by side: 1; choose in Lab" in done.stdout
     assert call(service, "update", name, who="ana").stdout == f"{name}: nothing new\n"
     (mine,) = (x for x in asked(service, "list") if x["name"] == name)
     assert (mine["mine"], mine["conflicts"]) == (2, 1)
@@ -193,7 +194,11 @@ def test_update_take_undo(service: Running, name: str) -> None:
     assert "a = 10" in file_of(service, "ana", NOTEBOOK, name).read_text()
     again = call(service, "take", NOTEBOOK, "c1", "--mine", "--course", name, who="ana")
     assert again.returncode == 2
-    assert call(service, "undo", name, who="ana").stdout == f"{name}: update 2 is undone\n"
+    undone = call(service, "undo", name, who="ana").stdout
+    assert f"{name}: update 2 is undone\n" in undone
+    # it was changed since, by the choice: it stays, and where the old one lies is told
+    assert f"  {NOTEBOOK}: kept yours → week1/tensors.old.ipynb" in undone
+    assert "  week1/help.py: put back" in undone
     assert not file_of(service, "ana", "week2/cnn.ipynb", name).exists()
     assert call(service, "undo", name, 2, who="ana").returncode == 2
 
@@ -223,3 +228,14 @@ def test_it_speaks_korean(service: Running, name: str) -> None:
     assert "새 파일" in call(service, "update", name, who="ana", **KO).stdout
     assert "새로운 것이 없습니다" in call(service, "update", name, who="ana", **KO).stdout
     assert "강좌" in call(service, "show", "none", who="ana", **KO).stderr
+
+
+def test_who_reads_may_stop_reading() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", "from madang.cli import main; main()", "run", "submit", "--help"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as done:
+        assert done.stdout
+        assert done.stderr
+        done.stdout.close()
+        assert (done.wait(), done.stderr.read()) == (1, "")

@@ -63,6 +63,12 @@ def test_an_update_says_what_is_open_and_can_be_undone(
     assert service.file("a.md").read_text() == ""
 
 
+def test_what_is_open_is_told_to_the_service(http: httpx.Client, service: CourseService) -> None:
+    answer = http.put("madang/courses/_open", json={"files": {"torch-101": ["a.md"]}})
+    assert (answer.json(), service.told) == ({"open": 1}, {"torch-101": ["a.md"]})
+    assert http.put("madang/courses/_open", content="[]").status_code == 400
+
+
 @pytest.mark.parametrize("body", [
     '{"open": "a"}', '{"open": [1]}', "[]", "{", '{"open": ["' + "a" * 1001 + '"]}', '"x"',
 ])

@@ -38,7 +38,8 @@ _FOLDER = "courses"  # in the home
 
 Which = Annotated[str, typer.Argument(
     metavar="[COURSE]", help="Its name. [default: your only one, or that of this folder]")]
-Update = Annotated[int, typer.Argument(metavar="[N]", min=0, help="Which. [default: the last]")]
+Update = Annotated[int, typer.Argument(
+    metavar="[N]", min=0, show_default=False, help="Which. [default: the last]")]
 File = Annotated[str, typer.Argument(metavar="FILE", help="week1/tensors.ipynb")]
 _LIST = {
     "COURSE": "name", "TITLE": "title", "YOURS": "mine", "NEWEST": "newest",
@@ -101,12 +102,12 @@ def updates(which: Which = "", number: Update = 0, as_json: Json = False) -> Non
 def update(
     which: Which = "",
     open_: Annotated[list[str] | None, typer.Option(
-        "--open", metavar="FILE", help="Leave this one for later: it is open in Lab.")] = None,
+        "--open", metavar="FILE", help="Leave this one for later too.")] = None,
     as_json: Json = False,
 ) -> None:
     """Bring your folder up to date. What you have changed is kept, word by word.
 
-    Save and close the notebooks first, or name those that are open with --open.
+    What is open in Lab comes when it is closed there; name with --open what another program has.
     """
     client = Client()
     name = named(client, which)
@@ -128,6 +129,7 @@ def undo(which: Which = "", number: Update = 0, as_json: Json = False) -> None:
         show_json(found)
         return
     print(t("{course}: update {number} is undone", course=name, number=found["update"]))
+    _files(found)
 
 
 @course.command("fresh")
@@ -187,7 +189,8 @@ def named(client: Client, which: str, file: str = "") -> str:
         return str(every[0])
     if not every:
         raise Problem(t("no courses"))
-    raise Problem(t("say which course: {names}", names=", ".join(every)))
+    raise Problem(t("say which course, by its name or with --course: {names}",
+                    names=", ".join(every)))
 
 
 def _course_of(path: Path) -> str:
@@ -223,6 +226,13 @@ def _tell(found: Mapping[str, Any], *, as_json: bool, cells: bool = False) -> No
         return
     print(t("{course}: release {release}, update {update}", course=found["course"],
             release=found["release"], update=found["update"]))
+    _files(found, cells=cells)
+    if found["conflicts"]:
+        print(t("side by side: {count}; choose in Lab, on Madang's page, or with "
+                "`madang course take FILE CELL [--mine]`", count=found["conflicts"]))
+
+
+def _files(found: Mapping[str, Any], *, cells: bool = False) -> None:
     for one in found["files"]:
         beside = f" → {plain(one['beside'])}" if one["beside"] else ""
         print(f"  {plain(one['path'])}: {one['said']}{beside}")
@@ -230,10 +240,8 @@ def _tell(found: Mapping[str, Any], *, as_json: bool, cells: bool = False) -> No
             print(f"    {text}")
         for x in one["cells"]:
             if cells or x["fate"] == "beside":
-                print(f"    {plain(x['id'])}: {x['said']} {plain(x['why'])}".rstrip())
-    if found["conflicts"]:
-        print(t("{count} places stand side by side: choose in Lab, on Madang's page, or with "
-                "`madang course take FILE CELL [--mine]`", count=found["conflicts"]))
+                print(f"    {plain(x['id'])}: {x['said']}"
+                      + (f" ({plain(x['why'])})" if x["why"] else ""))
 
 
 def plain(text: str) -> str:

@@ -19,7 +19,7 @@ _SLOW = 240  # seconds: a whole course is read and normalised
 _EVERY = 2  # seconds between two looks at the runs of a check
 _LEFT = 130
 _TOLD = 10
-_MARKS = {"new": "+", "changed": "~", "gone": "-", "data": "d", "same": " "}
+_MARKS = {"new": "+", "changed": "~", "gone": "-", "data": "*", "same": " "}  # data: new or changed
 
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The course's folder.")]
@@ -40,6 +40,9 @@ def preview(folder: Folder, name: Name = "", as_json: Json = False) -> None:
         show_json(found)
     else:
         _tell(found)
+        # the service does not know by which address people reach it
+        print(t("differences, for a day: {page} in the browser",
+                page=f"/services/madang/courses/drafts/{found['id']}"))
     raise typer.Exit(0 if found["ok"] else 1)
 
 
@@ -141,7 +144,8 @@ def _tell(found: Mapping[str, Any], *, err: bool = False) -> None:
                if against else t("{course}: the first release", course=found["course"]), err=err)
     for one in found["files"]:
         if one["change"] != "same":
-            typer.echo(f"  {_MARKS[one['change']]} {plain(one['path'])}", err=err)
+            told = " (data)" if one["change"] == "data" else ""
+            typer.echo(f"  {_MARKS[one['change']]} {plain(one['path'])}{told}", err=err)
     for one in found["problems"]:
         typer.echo(_line(one), err=err)
     if not found["ok"]:

@@ -66,6 +66,19 @@ class UpdateHandler(_CourseHandler):
         await self.pass_on("POST", f"/{course}/update", {"open": paths})
 
 
+class OpenHandler(_CourseHandler):
+    """<base>/madang/courses/_open."""
+
+    @web.authenticated
+    @authorized
+    async def put(self) -> None:
+        """All that is open in Lab's windows, told to the service: {"files": {COURSE: [path]}}."""
+        body = self.get_json_body()
+        if not isinstance(body, dict):
+            raise web.HTTPError(400, "`files` is courses with paths.", reason="bad-input")
+        await self.pass_on("PUT", "/open", {"files": body.get("files")})
+
+
 class UndoHandler(_CourseHandler):
     """<base>/madang/courses/COURSE/updates/N/undo."""
 
@@ -81,6 +94,7 @@ def add_courses(app: ServerApp) -> None:
     base = url_path_join(app.web_app.settings["base_url"], "madang/courses")
     app.web_app.settings[_SETTING] = asking(os.environ)
     app.web_app.add_handlers(".*$", [  # type: ignore[no-untyped-call]
+        (f"{base}/_open", OpenHandler),  # no course is named so
         (rf"{base}(|/{_COURSE}|/{_COURSE}/updates|/{_COURSE}/updates/\d{{1,9}})", LookHandler),
         (rf"{base}/({_COURSE})/update", UpdateHandler),
         (rf"{base}/({_COURSE})/updates/(\d{{1,9}})/undo", UndoHandler),

@@ -11,6 +11,8 @@ _KO = {
         "설정하세요 (호스트에서는 root로, 마당 폴더에서)",
     "Madang does not answer at {api}: {error}. Is it running? (on the host: madang status)":
         "마당이 {api}에서 응답하지 않습니다: {error}. 실행 중인가요? (호스트에서: madang status)",
+    "Madang cannot answer just now; sending it again (it runs only once)":
+        "마당이 지금 응답하지 못해 다시 보냅니다 (실행은 한 번만 합니다)",
     "there is no file {path}": "{path} 파일이 없습니다",
     "cannot read {path}: {error}": "{path} 파일을 읽을 수 없습니다: {error}",
     "{path} is {size} MiB; the largest notebook that is read is {most} MiB":
@@ -133,8 +135,6 @@ _KO = {
         "유실 시 재시도는 0부터 {most}까지의 수입니다: {text}",
     "choose a size; if the form shows none, open it anew":
         "슬라이스 크기를 고르세요. 보이지 않으면 양식을 다시 여세요",
-    "a schedule runs with its own values; for others, make a job of the notebook":
-        "일정은 자신의 값으로 실행됩니다. 다른 값으로 실행하려면 노트북으로 작업을 만드세요",
     "the list of jobs cannot be changed: {error}": "작업 목록을 바꿀 수 없습니다: {error}",
     "--sweep wants NAME=VALUE,VALUE or NAME=0..4, not {text}":
         "--sweep에는 이름=값,값 또는 이름=0..4를 주세요: {text}",
@@ -151,7 +151,7 @@ _KO = {
     "it begins after {run} has succeeded": "{run}이(가) 성공한 뒤에 시작합니다",
     "no schedules yet: madang schedule add NOTEBOOK --name … --cron …":
         "아직 일정이 없습니다: madang schedule add 노트북 --name … --cron …",
-    "it has not run yet": "아직 실행된 적이 없습니다",
+    "none of its times has come yet": "아직 정해진 시각이 되지 않았습니다",
     "schedule {name} is removed": "일정 {name}을(를) 지웠습니다",
     "schedule {name} is paused": "일정 {name}을(를) 잠시 멈추었습니다",
     "schedule {name}: next {time}": "일정 {name}: 다음 {time}",
@@ -169,22 +169,25 @@ _KO = {
     "no release yet": "아직 릴리스가 없습니다",
     "nothing was handed out to you yet": "아직 받은 것이 없습니다",
     "no students": "학생이 없습니다",
-    "say which course: {names}": "어느 강좌인지 쓰세요: {names}",
+    "say which course, by its name or with --course: {names}":
+        "어느 강좌인지 이름이나 --course로 쓰세요: {names}",
     "{course}: nothing new": "{course}: 새로운 것이 없습니다",
     "{course}: update {number} is undone": "{course}: 업데이트 {number}을(를) 되돌렸습니다",
     "{course}: there is no update to undo": "{course}: 되돌릴 업데이트가 없습니다",
     "{course}: release {release}, update {update}": "{course}: 릴리스 {release}, 업데이트 {update}",
     "{path} is as it was handed out": "{path}은(는) 나눠 준 그대로입니다",
     "{path}: {count} left side by side": "{path}: 나란히 있는 곳이 {count}곳 남았습니다",
-    "{count} places stand side by side: choose in Lab, on Madang's page, or with "
+    "side by side: {count}; choose in Lab, on Madang's page, or with "
     "`madang course take FILE CELL [--mine]`":
         "{count}곳에 두 버전이 나란히 있습니다. Lab이나 마당 페이지에서, 또는 "
         "`madang course take 파일 셀 [--mine]`로 고르세요",
     "the runs go on without you: madang run list": "실행은 계속됩니다: madang run list",
+    "differences, for a day: {page} in the browser":
+        "바뀐 내용(하루 동안): 브라우저에서 {page}",
     "nothing was published": "공개하지 않았습니다",
     "{course}: release {number} is published, {files} files, {notebooks} notebooks":
-        "{course}: 릴리스 {number}을(를) 공개했습니다. 파일 {files}개, 노트북 {notebooks}개",
-    "{course}: release {number} is withdrawn": "{course}: 릴리스 {number}을(를) 거두었습니다",
+        "{course}: {number}번 릴리스를 공개했습니다. 파일 {files}개, 노트북 {notebooks}개",
+    "{course}: release {number} is withdrawn": "{course}: {number}번 릴리스를 거두었습니다",
     "{course}: against release {number}": "{course}: 릴리스 {number}과(와) 비교",
     "{course}: the first release": "{course}: 첫 릴리스",
     "left out: {names}": "뺀 것: {names}",

@@ -77,6 +77,7 @@ export class Dialogs {
       [
         ...(course.mine || some ? text : [say['course.none']]).map(one => make('p', one)),
         ...releases.map(one => this._release(one)),
+        ...(some ? this._coming(course) : []),
         ...(some ? nodes : []),
         ...(course.conflicts ? [make('p', fill(say['course.conflicts'], {
           count: course.conflicts,
@@ -101,6 +102,27 @@ export class Dialogs {
       node.append(make('small', fill(say['course.files'], {files, notebooks})));
     }
     return node;
+  }
+
+  // The files that would come, by name; none from a service that does not say it.
+  _coming({coming = [], coming_more: more = 0}) {
+    const say = this._say();
+    if (!coming.length) {
+      return [];
+    }
+    const node = make('details');
+    const list = make('ul');
+    for (const {path, change} of coming) {
+      const item = make('li');
+      item.append(make('span', path), make('small', say[`course.coming.${change}`] ?? ''));
+      list.append(item);
+    }
+    if (more) {
+      list.append(make('li', fill(say['course.coming.more'], {count: more})));
+    }
+    const head = fill(say['course.coming'], {count: coming.length + more});
+    node.append(make('summary', head), list);
+    return [node];
   }
 
   _choice(open, waits) {

@@ -12,6 +12,8 @@ export class Open {
     this._folder = folder;
     this._asked = new Map(); // number of a question → paths that were answered
     this._me = Math.random();
+    this._telling = Promise.resolve();
+    this._said = '{}';
     const name = `madang:courses:${app.serviceManager.serverSettings.baseUrl}`;
     this._channel = window.BroadcastChannel ? new BroadcastChannel(name) : null;
     this._channel?.addEventListener('message', ({data}) => this._hear(data));
@@ -41,6 +43,25 @@ export class Open {
   async everywhere(course) {
     const there = await this.elsewhere(course);
     return [...new Set([...this.here(course).map(one => one.name), ...there])];
+  }
+
+  // Tell the service, by `ask`, so that no update from elsewhere writes behind it. One at a time:
+  // an older answer must not come after a newer one.
+  tell(courses, ask) {
+    this._telling = this._telling.then(() => this._tell(courses, ask)).catch(error => {
+      console.warn(error); // it is told again soon
+    });
+    return this._telling;
+  }
+
+  async _tell(courses, ask) {
+    const found = await Promise.all(courses.map(async x => [x, await this.everywhere(x)]));
+    const files = Object.fromEntries(found.filter(([, names]) => names.length));
+    const said = JSON.stringify(files);
+    if (said !== '{}' || said !== this._said) {
+      await ask('PUT', '/_open', {files});
+      this._said = said;
+    }
   }
 
   _hear({question, course, answer}) {

@@ -19,6 +19,7 @@ const POLL = 300; // seconds between two looks
 const SOON = 60; // after one that was not answered
 const GLANCE = 15; // at least, also where somebody comes back to the page again and again
 const CALM = 300; // ms after which what is open has settled
+const AGAIN = 30_000; // ms after which the service is told of it again; it forgets after 150 s
 
 export class Courses {
   constructor(lab, app, {documents, notebooks, first}, words, item) {
@@ -61,8 +62,12 @@ export class Courses {
     });
     this._app.shell.layoutModified?.connect(() => {
       clearTimeout(this._calm);
-      this._calm = setTimeout(() => this._closed(), CALM);
+      this._calm = setTimeout(() => {
+        this._tellOpen();
+        this._closed();
+      }, CALM);
     });
+    setInterval(() => this._tellOpen(), AGAIN);
   }
 
   get names() {
@@ -122,6 +127,7 @@ export class Courses {
       await this._follow(course).catch(error => console.warn(error));
     }
     this._show();
+    this._tellOpen();
     await this._torn.look(FOLDER);
     this._pause = this._files.late ? GLANCE : POLL;
     await this._closed();
@@ -184,6 +190,10 @@ export class Courses {
   }
 
   // ---- what is open -------------------------------------------------------
+
+  _tellOpen() {
+    return this._open.tell(this.names, (...asked) => this._ask(...asked));
+  }
 
   // An update left out what was open. Where that is closed now, it comes.
   async _closed() {
@@ -298,6 +308,7 @@ export class Courses {
     let memory = [];
     try {
       memory = await this._files.away(this._open.here(name).filter(one => chosen(one.name)));
+      await this._tellOpen();
       return await act();
     } finally {
       await this._files.bring(memory);
