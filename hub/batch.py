@@ -340,10 +340,10 @@ class Batch:
 
     def _forget(self, made: Sequence[Run], error: Exception) -> None:
         log.info("%d runs of %s are refused: %s", len(made), made[0].user, error)
-        self.files.forget(made[0].input_id)
-        with self._store.write() as unit:
+        with self._store.write() as unit:  # first: where that fails they stay, and run
             for run in made:
                 unit.drop_run(run.id)
+        self.files.forget(made[0].input_id)
 
 
 def _new_id() -> str:

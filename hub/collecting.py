@@ -34,7 +34,7 @@ log = logging.getLogger("madang.courses")
 # a submission's problem; whoever shows it knows it by these
 NOTHING = "nothing was there"
 TOO_LARGE = "it is larger than may be collected"
-LEFT_OUT = "links and locked files were left out"
+LEFT_OUT = "links, special files and files of others were left out"
 UNREADABLE = "it could not be read"
 _PATIENCE = 5.0  # seconds for what is being collected
 _LOOK = 2.0  # seconds between two looks at the deadlines

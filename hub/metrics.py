@@ -37,9 +37,10 @@ RUN_ENDS = (
 # what can be counted while hub and service run; a reason that is missing here is a red test
 REASONS = (
     "after", "at", "at-limit", "bad-request", "busy", "collection", "course", "course-file",
-    "course-name", "course-undo", "cpu-offer", "database", "disk-full", "docker", "duplicate-ids",
-    "ended", "exited", "feedback", "firewall", "geometry", "git", "group", "group-ended", "home",
-    "hub", "image", "image-missing", "lease-lost", "network", "no-choice", "no-gpu", "no-hook",
+    "course-name", "course-open", "course-undo", "cpu-offer", "database", "disk-full", "docker",
+    "duplicate-ids", "ended", "exited", "feedback", "firewall", "geometry", "git", "group",
+    "group-ended", "home", "hub", "idempotency-key", "image", "image-missing", "lease-lost",
+    "network", "no-choice", "no-gpu", "no-hook",
     "no-new-version", "no-reason", "no-room", "not-a-notebook", "not-allowed", "not-found",
     "not-held", "not-logged-in", "notify", "old-docker", "options", "parameters-too-large", "path",
     "pin-refused", "profile-not-here", "published", "quota", "reservation", "reservation-conflict",

@@ -173,10 +173,13 @@ def _too_large(text: str, most: int) -> Refusal:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; one that another name shares is not changed."""
+    """Write a file whole or not at all, lastingly; one that another name shares is not changed."""
     part = path.with_name(f".{path.name}.part")
     try:
-        part.write_bytes(content)
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # a row of the store names it soon, which a power cut keeps
         part.replace(path)
     except OSError:
         part.unlink(missing_ok=True)

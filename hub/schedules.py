@@ -201,7 +201,9 @@ class Schedules:
                     self.files.put_input(place, wanted.notebook, wanted.snapshot)
                 kept = self._write(made, over or (lambda _: made), place)
             except (Refusal, OSError) as e:
-                if wanted:
+                # an answer that was lost may have been a yes: then the row names it, else it is
+                # pruned
+                if wanted and not isinstance(e, Unavailable):
                     self.files.forget(place)
                 if isinstance(e, OSError):
                     raise Unavailable("The notebook cannot be stored: {error}.", error=e) from e

@@ -16,7 +16,7 @@ from pathlib import Path
 from hub.errors import Unavailable
 
 _NAME = re.compile(r"[0-9a-f]{64}")
-_PART = ".part-"
+_PART, _BACK = ".part-", ".back-"
 _OWN, _READABLE = 0o700, 0o444
 
 
@@ -37,6 +37,8 @@ class Blobs:
         """
         sha256 = hashlib.sha256(content).hexdigest()
         path = self.path(sha256)
+        if made is not None and sha256 in made:
+            return sha256  # by the same push: it is still its own
         if _touched(path):
             return sha256
         path.parent.mkdir(mode=_OWN, parents=True, exist_ok=True)
@@ -63,7 +65,7 @@ class Blobs:
         """Remove what `put` has told, but what somebody has put again since: that is theirs."""
         for sha256, at in made.items():
             path = self.path(sha256)
-            aside = path.parent / f"{_PART}{secrets.token_hex(8)}"
+            aside = path.parent / f"{_BACK}{sha256}-{secrets.token_hex(8)}"
             with suppress(OSError):
                 path.rename(aside)  # first: from now on whoever puts it makes it anew
                 if aside.stat().st_mtime_ns != at:
@@ -105,7 +107,15 @@ class Blobs:
         part.replace(target)
 
     def sweep(self, before: float) -> None:
-        """Remove what those who were killed before this time (Unix) have begun."""
+        """Remove what those who were killed before this time (Unix) have begun.
+
+        What was being taken back is put back: somebody may have put it again.
+        """
+        for left in self.root.glob(f"*/{_BACK}*"):
+            with suppress(OSError, ValueError):
+                if left.stat().st_ctime < before:
+                    _linked(left, self.path(left.name.removeprefix(_BACK)[:64]))
+                    left.unlink()
         for left in self.root.glob(f"*/{_PART}*"):
             with suppress(OSError):
                 if left.stat().st_mtime < before:

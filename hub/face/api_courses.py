@@ -120,8 +120,10 @@ def update_diff(
 @router.put("/courses/open")
 def now_open(wanted: OpenIn, caller: ApiCaller, use: Use) -> OpenOut:
     """What is open in one's Lab, which is not written meanwhile."""
-    use.handouts.opened.tell(caller.name, wanted.files)
-    return OpenOut(open=sum(len(set(x)) for x in wanted.files.values()))
+    mine = {x.name for x in courses_of(caller, use) if is_member(x, caller)}
+    files = {k: set(x) for k, x in wanted.files.items() if k in mine}
+    use.handouts.opened.tell(caller.name, wanted.window, files)
+    return OpenOut(open=sum(map(len, files.values())))
 
 
 @router.post("/courses/{course}/update")

@@ -16,13 +16,15 @@ FilePath = Annotated[Plain, Field(min_length=1, max_length=1024, description=(
     "A file's path in the course's folder: week1/tensors.ipynb."
 ))]
 
-CourseKey = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="A course.")]
+# whatever a student's file is called: one odd name must not hide that the others are open
+OpenPath = Annotated[str, Field(min_length=1, max_length=4096)]
+OpenPaths = Annotated[list[OpenPath], Field(max_length=1000)]
 
 
 class UpdateIn(BaseModel, extra="forbid"):
     """Give me what is new."""
 
-    open: list[FilePath] = Field(default_factory=list, max_length=1000, description=(
+    open: list[OpenPath] = Field(default_factory=list, max_length=1000, description=(
         "Files that are open: they come when they are closed. What Lab has told of counts anyway."
     ))
 
@@ -30,8 +32,9 @@ class UpdateIn(BaseModel, extra="forbid"):
 class OpenIn(BaseModel, extra="forbid"):
     """All that is open in one's Lab; said again at least every two minutes."""
 
-    files: dict[CourseKey, Annotated[list[FilePath], Field(max_length=1000)]] = Field(
-        max_length=100, description="Course → paths in its folder."
+    window: Annotated[str, Field(max_length=64, description="Which of Lab's windows says so.")] = ""
+    files: dict[Annotated[str, Field(max_length=255)], OpenPaths] = Field(
+        max_length=100, description="Course → paths in its folder; courses of others do not count."
     )
 
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import stat
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,32 @@ def test_what_a_killed_one_has_begun_goes_when_it_is_old(blobs: Blobs) -> None:
         os.utime(x, (1, 1))
     blobs.sweep(2)
     assert {x.name for x in files(blobs)} == {sha256, ".part-b"}
+
+
+def test_who_is_killed_while_taking_back_loses_nothing_that_another_keeps(
+    blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: dict[str, int] = {}
+    sha256 = blobs.put(b"hello", made)
+    blobs.put(b"hello")  # who publishes it meanwhile
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hub.edge.blobs._linked", killed)
+        with pytest.raises(KeyboardInterrupt):
+            blobs.take_back(made)
+    blobs.sweep(time.time() - 60)
+    assert not blobs.path(sha256).exists(), "it may be at it just now"
+    blobs.sweep(time.time() + 60)
+    assert blobs.get(sha256) == b"hello"
+    assert len(files(blobs)) == 1
+
+
+def test_a_push_takes_back_what_it_has_twice(blobs: Blobs) -> None:
+    made: dict[str, int] = {}
+    blobs.put(b"hello", made)
+    blobs.put(b"hello", made)
+    blobs.take_back(made)
+    assert files(blobs) == []

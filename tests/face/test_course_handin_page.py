@@ -77,7 +77,7 @@ def test_who_leads_reads_what_was_taken_of_each_student(service: Running, who: s
     assert "Download" in first
     assert "Drop" not in first
     ana, bo = (next(x for x in rows(seen) if x.startswith(f"{y} ")) for y in ("ana", "bo"))
-    assert ana.startswith("ana 2 links and locked files were left out")
+    assert ana.startswith("ana 2 links, special files and files of others were left out")
     assert bo.startswith("bo 0 nothing was there")
     assert "Collect again" in bo
     assert "teacher" not in " ".join(rows(seen)), "instructors hand nothing in"
@@ -95,7 +95,7 @@ def test_what_is_planned_has_its_time_in_the_courses_zone(service: Running) -> N
 
 def test_a_student_reads_the_own_and_of_nobody_else(service: Running) -> None:
     ana, bo = html(service, "ana"), html(service, "bo")
-    assert "2 links and locked files were left out" in " ".join(rows(ana))
+    assert "2 links, special files and files of others were left out" in " ".join(rows(ana))
     assert "0 nothing was there" in " ".join(rows(bo))
     for seen in (ana, bo):
         assert "courses/dl/hw1" in seen

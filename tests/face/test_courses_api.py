@@ -248,7 +248,7 @@ def test_addresses_that_are_none(service: Running, path: str, status: int) -> No
     ("/dl/cells", {"path": "../../x.ipynb", "cell": "c1", "take": "mine"}),
     ("/dl/cells", {"path": NOTEBOOK, "cell": "none", "take": "mine"}),
     ("/dl/cells", {"path": NOTEBOOK, "cell": "c1", "take": "both"}),
-    ("/dl/update", {"open": ["../x", "a" * 2000]}), ("/dl/update", {"open": "x"}),
+    ("/dl/update", {"open": ["../x", "a" * 5000]}), ("/dl/update", {"open": "x"}),
     ("/dl/update", {"anyway": True}), ("/dl/updates/99/undo", {}),
 ])
 def test_what_a_student_cannot_ask(service: Running, path: str, body: Any) -> None:

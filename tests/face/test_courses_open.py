@@ -23,8 +23,9 @@ def test_nothing_writes_behind_what_lab_has_told_to_be_open(service: Running) ->
     updated(service, "bo")
     published(service, FIRST | {NOTEBOOK: book("a = 8")})
     update = updated(service, "bo")["update"]
-    told = {"files": {"dl": [NOTEBOOK, NOTEBOOK], "other": []}}
-    assert call(service, "bo", "PUT", "/open", json=told).json() == {"open": 1}
+    # a name that no release can have hides nothing, nor does what is not one's own
+    told = {"files": {"dl": [NOTEBOOK, NOTEBOOK, "a\u202fb.ipynb"], "other": ["x"]}}
+    assert call(service, "bo", "PUT", "/open", json=told).json() == {"open": 2}
     for path, body in (
         ("fresh", {"path": NOTEBOOK}), (f"updates/{update}/undo", {}),
         ("cells", {"path": NOTEBOOK, "cell": "a", "take": "instructor"}),
@@ -41,7 +42,7 @@ def test_nothing_writes_behind_what_lab_has_told_to_be_open(service: Running) ->
 
 
 @pytest.mark.parametrize("files", [
-    None, [], {"../x": []}, {"dl": "x"}, {"dl": ["a" * 2000]}, {f"c{x}": [] for x in range(101)},
+    None, [], {"dl": "x"}, {"dl": ["a" * 5000]}, {"dl": [""]}, {f"c{x}": [] for x in range(101)},
 ])
 def test_rubbish_for_what_is_open_is_refused(service: Running, files: Any) -> None:
     error(call(service, "bo", "PUT", "/open", json={"files": files}), 422, "bad-request")

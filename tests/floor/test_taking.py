@@ -98,3 +98,21 @@ def test_a_key_is_kept_for_a_day_and_not_for_ever(tmp_path: Path) -> None:
         time.passes(hours=2)
         floor.batch.tick()
         assert floor.broker.edges.store.taken(ONCE.by, ONCE.key) is None
+
+
+def test_what_could_neither_be_asked_for_nor_dropped_runs_when_it_is_sent_again(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        monkeypatch.setattr(floor.batch._store, "write", away)
+        away()
+
+    def away() -> None:
+        raise Unavailable("The database does not answer.")
+
+    monkeypatch.setattr(floor.batch.mover, "ask", gone)
+    with pytest.raises(Unavailable):
+        send(floor)
+    monkeypatch.undo()
+    again = send(floor)
+    assert floor.batch.files.input(again.input_id)

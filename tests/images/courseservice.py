@@ -120,7 +120,9 @@ class CourseService(Service):
         return self.hand_out(*self.bodies[-1]["open"]) if self.coming else {"nothing": True}
 
     async def _open(self, request: Request) -> Any:
-        self.told = (await request.json())["files"]
+        told = await request.json()
+        assert told["window"]
+        self.told = told["files"]
         return {"open": sum(map(len, self.told.values()))}
 
     def _undo(self, number: int) -> Any:

@@ -64,7 +64,8 @@ def test_an_update_says_what_is_open_and_can_be_undone(
 
 
 def test_what_is_open_is_told_to_the_service(http: httpx.Client, service: CourseService) -> None:
-    answer = http.put("madang/courses/_open", json={"files": {"torch-101": ["a.md"]}})
+    told = {"window": "w", "files": {"torch-101": ["a.md"]}, "more": 1}
+    answer = http.put("madang/courses/_open", json=told)
     assert (answer.json(), service.told) == ({"open": 1}, {"torch-101": ["a.md"]})
     assert http.put("madang/courses/_open", content="[]").status_code == 400
 

@@ -17,7 +17,7 @@ from madang.handlers import MadangHandler
 
 _SETTING = "madang_courses"
 _UPDATE = 60.0  # seconds; a handout waits for another of the same student to end
-_MOST, _LONGEST = 1000, 1000  # paths that are open, and characters of one
+_MOST, _LONGEST = 1000, 4096  # paths that are open, and characters of one
 _COURSE = "[a-z0-9][a-z0-9-]{0,39}"
 
 
@@ -72,11 +72,11 @@ class OpenHandler(_CourseHandler):
     @web.authenticated
     @authorized
     async def put(self) -> None:
-        """All that is open in Lab's windows, told to the service: {"files": {COURSE: [path]}}."""
+        """What a window has open, passed on: {"window": "x", "files": {COURSE: [path]}}."""
         body = self.get_json_body()
         if not isinstance(body, dict):
             raise web.HTTPError(400, "`files` is courses with paths.", reason="bad-input")
-        await self.pass_on("PUT", "/open", {"files": body.get("files")})
+        await self.pass_on("PUT", "/open", {x: body.get(x) for x in ("window", "files")})
 
 
 class UndoHandler(_CourseHandler):

@@ -5,6 +5,8 @@ const {search} = new URL(import.meta.url);
 const {folderOf} = await import(`./coursetelling.js${search}`);
 
 const SOON = 300; // ms in which another window answers
+const MOST = 1000; // names that are told of one course
+const AGAIN = 30_000; // ms after which the service is told again; it forgets after 150 s
 
 export class Open {
   constructor(app, files, folder) {
@@ -45,22 +47,38 @@ export class Open {
     return [...new Set([...this.here(course).map(one => one.name), ...there])];
   }
 
-  // Tell the service, by `ask`, so that no update from elsewhere writes behind it. One at a time:
-  // an older answer must not come after a newer one.
-  tell(courses, ask) {
-    this._telling = this._telling.then(() => this._tell(courses, ask)).catch(error => {
+  // From now on the service is told, by `ask`, so that no update from elsewhere writes behind it;
+  // every window tells for itself.
+  start(courses, ask) {
+    this._courses = courses;
+    this._ask = ask;
+    setInterval(() => this.tell(), AGAIN);
+    window.addEventListener('pagehide', () => this._leave());
+  }
+
+  // One at a time: an older answer must not come after a newer one.
+  tell() {
+    this._telling = this._telling.then(() => this._tell()).catch(error => {
       console.warn(error); // it is told again soon
     });
     return this._telling;
   }
 
-  async _tell(courses, ask) {
-    const found = await Promise.all(courses.map(async x => [x, await this.everywhere(x)]));
+  async _tell() {
+    const found = this._courses().map(x => [x, this.here(x).map(one => one.name).slice(0, MOST)]);
     const files = Object.fromEntries(found.filter(([, names]) => names.length));
     const said = JSON.stringify(files);
     if (said !== '{}' || said !== this._said) {
-      await ask('PUT', '/_open', {files});
+      await this._ask('PUT', '/_open', {window: `${this._me}`, files});
       this._said = said;
+    }
+  }
+
+  // The page goes; an answer is not waited for.
+  _leave() {
+    if (this._said !== '{}') {
+      const nothing = {window: `${this._me}`, files: {}};
+      this._ask('PUT', '/_open', nothing, {keepalive: true}).catch(() => {});
     }
   }
 

@@ -19,7 +19,6 @@ const POLL = 300; // seconds between two looks
 const SOON = 60; // after one that was not answered
 const GLANCE = 15; // at least, also where somebody comes back to the page again and again
 const CALM = 300; // ms after which what is open has settled
-const AGAIN = 30_000; // ms after which the service is told of it again; it forgets after 150 s
 
 export class Courses {
   constructor(lab, app, {documents, notebooks, first}, words, item) {
@@ -63,11 +62,11 @@ export class Courses {
     this._app.shell.layoutModified?.connect(() => {
       clearTimeout(this._calm);
       this._calm = setTimeout(() => {
-        this._tellOpen();
+        this._open.tell();
         this._closed();
       }, CALM);
     });
-    setInterval(() => this._tellOpen(), AGAIN);
+    this._open.start(() => this.names, (...x) => this._ask(...x));
   }
 
   get names() {
@@ -89,7 +88,7 @@ export class Courses {
   // ---- asking -------------------------------------------------------------
 
   // The answer's JSON; throws an Error with a text for the person.
-  async _ask(method, path, body) {
+  async _ask(method, path, body, more = {}) {
     const {ServerConnection} = this._lab.services;
     const settings = this._app.serviceManager.serverSettings;
     const answer = await ServerConnection.makeRequest(
@@ -97,7 +96,7 @@ export class Courses {
       {
         method,
         headers: {'Accept-Language': this._language, Accept: 'application/json'},
-        ...(body ? {body: JSON.stringify(body)} : {}),
+        ...(body ? {body: JSON.stringify(body)} : {}), ...more,
       },
       settings,
     ).catch(() => ({ok: false, json: async () => ({})}));
@@ -127,7 +126,7 @@ export class Courses {
       await this._follow(course).catch(error => console.warn(error));
     }
     this._show();
-    this._tellOpen();
+    this._open.tell();
     await this._torn.look(FOLDER);
     this._pause = this._files.late ? GLANCE : POLL;
     await this._closed();
@@ -190,10 +189,6 @@ export class Courses {
   }
 
   // ---- what is open -------------------------------------------------------
-
-  _tellOpen() {
-    return this._open.tell(this.names, (...asked) => this._ask(...asked));
-  }
 
   // An update left out what was open. Where that is closed now, it comes.
   async _closed() {
@@ -308,7 +303,7 @@ export class Courses {
     let memory = [];
     try {
       memory = await this._files.away(this._open.here(name).filter(one => chosen(one.name)));
-      await this._tellOpen();
+      await this._open.tell();
       return await act();
     } finally {
       await this._files.bring(memory);
