@@ -112,10 +112,11 @@ def test_a_change_that_cannot_be_written_leaves_row_and_notebook(
             nights.schedules.change(made.id, {}, NEW)
     assert nights.schedules.get(made.id) == made
     assert inputs(nights, made.id) == (NOTEBOOK, b"old")
-    assert folders(nights) == [made.input_id]
+    # the store's yes may have been lost on its way: pruning takes what no row names
+    left = set(folders(nights)) - {made.input_id}
     nights.schedules.change(made.id, {}, NEW)
     assert inputs(nights, made.id) == (OTHER, b"new")
-    assert folders(nights) == [nights.schedules.get(made.id).input_id]
+    assert set(folders(nights)) - left == {nights.schedules.get(made.id).input_id}
     nights.schedules.change(made.id, {}, {"notebook": OTHER})
     assert inputs(nights, made.id) == (OTHER, b""), "the folder was the other notebook's"
 

@@ -125,7 +125,7 @@ def test_a_run_at_night_is_not_waited_for(service: Running, book: Path) -> None:
 
 
 @pytest.mark.parametrize(("words", "says"), [
-    (("--at", "tonight"), "no time to begin at"), (("--after", "nobody"), "no run nobody"),
+    (("--at", "tonight"), "is no time. Write 02:00"), (("--after", "nobody"), "no run nobody"),
     (("--sweep", "epochs="), "--sweep wants"), (("--sweep", "unknown=1,2"), "does not know"),
     (("--sweep", "epochs=1", "-p", "epochs=2"), "swept as well"),
     (("--retries", "99"), "--retries"),
@@ -164,7 +164,7 @@ def test_a_schedule_from_add_to_remove(service: Running, book: Path) -> None:
         "queue", "Asia/Seoul", {"epochs": 3})
     assert "0 2 * * *" in call(service, "schedule", "list").stdout
     shown = call(service, "schedule", "show", listed["id"][:5])
-    assert "it has not run yet" in shown.stdout
+    assert "none of its times has come yet" in shown.stdout
     assert "is paused" in call(service, "schedule", "pause", "밤 실험").stdout
     assert "paused" in call(service, "schedule", "list").stdout
     assert "next" in call(service, "schedule", "resume", "밤 실험").stdout

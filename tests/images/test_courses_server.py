@@ -71,7 +71,7 @@ def test_what_is_open_is_told_to_the_service(http: httpx.Client, service: Course
 
 
 @pytest.mark.parametrize("body", [
-    '{"open": "a"}', '{"open": [1]}', "[]", "{", '{"open": ["' + "a" * 1001 + '"]}', '"x"',
+    '{"open": "a"}', '{"open": [1]}', "[]", "{", '{"open": ["' + "a" * 4097 + '"]}', '"x"',
 ])
 def test_what_is_no_list_of_paths_is_not_passed_on(
     http: httpx.Client, service: CourseService, body: str
