@@ -25,7 +25,7 @@ from hub.core.handingin import Returned
 from hub.core.names import safe_name
 from hub.core.schedules import moment_of
 from hub.edge.folders import Changed, Folder, Odd, opened
-from hub.errors import BadInput, NotFound, Refusal, Unavailable
+from hub.errors import BadInput, NotFound, Refusal, Text, Unavailable
 from hub.publishing import Publishing
 from hub.unpacking import Sent, of_home
 from hub.updating import BACKUPS, keep_copy
@@ -104,7 +104,7 @@ class Collecting:
 
         Raises:
             NotFound: no such collection or student.
-            BadInput: the deadline has not come.
+            BadInput: the deadline has not come; nothing can be taken, and what was stays.
         """
         found = self.get(course, name)
         if found.taken_at is None:
@@ -114,6 +114,11 @@ class Collecting:
             raise NotFound("There is no student {user} in this course.", user=repr(user[:60]))
         with self._alone():
             made = self._take(found, user)
+            if made.problem not in ("", LEFT_OUT) and self._place(found, user).exists():
+                raise BadInput(
+                    "{user}: {why}. What was handed in before stays.", reason="collection",
+                    status=409, user=user, why=Text(made.problem),
+                )
             self._store.put_submissions([made])
         log.info("course %s: %r of %r was collected again, for %r", course, name, user, by)
         return made
@@ -221,9 +226,8 @@ class Collecting:
     def _alone(self) -> Iterator[None]:
         """Not while something is being collected: no time and no name changes under it."""
         if not self._lock.acquire(timeout=_PATIENCE):
-            raise Unavailable(
-                "Something is being collected just now. Try again in a minute.", reason="busy",
-            )
+            raise Unavailable("Something is being collected just now. Try again in a minute.",
+                              reason="busy")
         try:
             yield
         finally:
@@ -238,8 +242,7 @@ class Collecting:
                 packed = kept.read_bytes() if kept.exists() else None
                 self._store.put_submissions([self._take(found, user, packed)])
         self._store.put_collection(replace(found, taken_at=self._clock()))
-        log.info("course %s: %r was collected of %d students", found.course, found.name,
-                 len(people))
+        log.info("course %s: %r was collected of %d", found.course, found.name, len(people))
 
     def _take(self, found: Collection, user: str, kept: bytes | None = None) -> Submission:
         """`kept`: what was taken, and not written down, because the service was killed."""
@@ -262,9 +265,7 @@ class Collecting:
         if len(files) < len(entries):
             problem = LEFT_OUT
         metrics.COLLECTED.labels("problem" if problem else "taken").inc()
-        return Submission(
-            found.id, user, len(files), sum(x.size for x in files), now, problem
-        )
+        return Submission(found.id, user, len(files), sum(x.size for x in files), now, problem)
 
     def _keep(self, found: Collection, user: str, packed: bytes) -> None:
         folder = self._folder(found)

@@ -3,6 +3,7 @@
 import fcntl
 import io
 import os
+import shutil
 import tarfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -92,6 +93,11 @@ def test_who_was_let_hand_in_late_is_taken_again_and_nobody_else(room: Class) ->
     assert room.archive() == {"ana/hw1/a.txt": b"2", "bo-20kim/hw1/a.txt": b"1"}
     with pytest.raises(NotFound):
         room.collecting.again("dl", "hw1", "cho", "prof")
+    shutil.rmtree(room.home("ana") / "courses/dl/hw1")
+    with pytest.raises(BadInput, match=r"nothing was there.* stays"):
+        room.collecting.again("dl", "hw1", "ana", "prof")
+    assert room.archive()["ana/hw1/a.txt"] == b"2"
+    assert room.said()["ana"] == (1, "")
 
 
 def test_who_has_nothing_or_too_much_costs_nobody_else_theirs(room: Class) -> None:
