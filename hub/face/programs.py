@@ -53,6 +53,8 @@ def _proxy(settings: Settings) -> list[str]:
         "--api-ip", "127.0.0.1", "--api-port", str(settings.proxy_api_port),
         # not the hub's error pages: most errors are that the hub is away
         "--error-path", str(_PAGES),
+        # longer than any client of ours keeps one (httpx: 5 s, which is this proxy's default too)
+        "--keep-alive-timeout", "75000",
     ]
 
 

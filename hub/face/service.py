@@ -298,6 +298,10 @@ def main() -> int:
     server = uvicorn.Server(uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=3,
         h11_max_incomplete_event_size=64 << 10,
+        # The proxy keeps its connections until we close them, and what it sends in the moment when
+        # we do is answered 503: so as long as the hub and every server (Tornado), not 5 s, which
+        # is how often many a page asks.
+        timeout_keep_alive=3600,
     ))
     server.run(sockets=[socket])
     return 0

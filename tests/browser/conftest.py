@@ -103,7 +103,11 @@ def everybody_out(place: Workspace) -> None:
         return slices == {"free"} and not place.containers()
 
     place.wait_healthy()
-    wait_for(out, timeout=120, every=1, why="every slice free")
+    try:
+        wait_for(out, timeout=120, every=1, why="every slice free")
+    except Exception as e:
+        # what fails between two tests has no other witness
+        raise AssertionError(f"{e!r}\n{place.story()}") from e
 
 
 def shot(page: Page, name: str) -> Path:

@@ -2,7 +2,9 @@
 
 import re
 import socket
+import time
 from collections.abc import Callable
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -193,6 +195,24 @@ def reaches(place: Workspace, host: str, port: int) -> bool:
     """Whether student1's container gets a TCP connection there within 3 s."""
     code = f"import socket; socket.create_connection(('{host}', {port}), 3); print('reached')"
     return "reached" in inside(place, "student1", f'python -c "{code}"')
+
+
+def test_a_connection_may_rest_longer_than_our_pages_do(place: Workspace) -> None:
+    gateway = place.docker.networks.get(place.name).attrs["IPAM"]["Config"][0]["Gateway"]
+    ports = [int(place.environment[f"MADANG_{k}_PORT"]) for k in ("HUB", "SERVICE")]
+    kept = [HTTPConnection("127.0.0.1", place.port), *(HTTPConnection(gateway, p) for p in ports)]
+    paths = ("/services/madang/health", "/hub/health", "/services/madang/health")
+    for rest in (0, 6.5):
+        time.sleep(rest)
+        for at, path in zip(kept, paths, strict=True):
+            at.request("GET", path)
+            answer = at.getresponse()
+            assert answer.status == 200
+            answer.read()
+            # from now on one that was closed meanwhile is an error, not made anew
+            at.auto_open = 0
+    for at in kept:
+        at.close()
 
 
 def test_the_live_page_shows_the_slices_and_no_names(place: Workspace, person: Person) -> None:
