@@ -1,8 +1,6 @@
 """One student's course while nobody else works on it: the lock, the folder, what is known."""
 
-import fcntl
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -21,16 +19,17 @@ from hub.core.courses import (
 )
 from hub.core.names import safe_name
 from hub.edge.folders import Folder, Odd, beside, opened
-from hub.errors import NotFound, Refusal, Text, Unavailable
+from hub.edge.locks import held
+from hub.errors import NotFound, Refusal, Text
 from hub.placing import Journal, Step, carry_out, roll_back, undoing
 from hub.publishing import Publishing
 
 log = logging.getLogger("madang.courses")
 FRESH = "fresh"  # what is said in a journal of an update of one file
 _WAIT = 30.0  # seconds for an update of the same student's that is under way
-_POLL = 0.02
 _OLD = ("old", *(f"old-{i}" for i in range(2, 10)))
 _BACK = Text("It is as it was before the update.")
+_BUSY = Text("This course is being brought up to date already. Try again in a minute.")
 _SINCE = Text("You have changed it since: it stays.")
 _OLD_BESIDE = Text(
     "You have changed it since: it stays, and what it was before lies beside it."
@@ -192,17 +191,5 @@ def _fate(step: Step) -> Fate:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        end = time.monotonic() + _WAIT
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise Unavailable(
-                        "This course is being brought up to date already. Try again in a minute.",
-                        reason="busy",
-                    ) from None
-                time.sleep(_POLL)
+    with held(folder / "lock", _WAIT, _BUSY):
         yield

@@ -1,6 +1,5 @@
 """Where courses are kept, and what there is of them."""
 
-import fcntl
 import shutil
 import threading
 import time
@@ -16,13 +15,16 @@ from hub.core.courses import Course, Release, check_course_name, is_course_name
 from hub.core.coursetree import Limits
 from hub.edge.blobs import Blobs
 from hub.edge.courserows import CourseStore
+from hub.edge.locks import Busy, held
 from hub.edge.repo import Backend, Repo
-from hub.errors import NotFound, Unavailable
+from hub.errors import NotFound, Text, Unavailable
 from hub.showing import Showing, unstored
 
 __all__ = ["Shelf", "full", "unstored"]
 _OWN = 0o700
 _HOUR = 3600.0
+_WAIT = 30.0  # seconds for another publisher of the same course
+_BUSY = Text("Something is being published in this course just now. Try again in a minute.")
 
 
 @dataclass
@@ -162,7 +164,7 @@ class Shelf:
         repo = self.repo(name)
         if not repo.there or self.store.course(name) is not None:
             return
-        with suppress(BlockingIOError), self.alone(name, wait=False):  # else somebody publishes it
+        with suppress(Busy), self.alone(name, wait=0):  # else somebody publishes it
             pending = list(self.folder(name).glob("pending/*"))
             if self.store.course(name) is None and not pending and not repo.refs():
                 shutil.rmtree(repo.path)
@@ -260,18 +262,17 @@ class Shelf:
         return self.folder(course) / "pending" / f"{commit}.json"
 
     @contextmanager
-    def alone(self, course: str, *, wait: bool = True) -> Iterator[None]:
+    def alone(self, course: str, *, wait: float = _WAIT) -> Iterator[None]:
         """One publisher of a course at a time, over all processes.
 
         Raises:
-            BlockingIOError: there is one, and we do not wait.
+            Busy: there is one, for `wait` seconds.
         """
         folder = self.folder(course)
         self.root.mkdir(mode=_OWN, parents=True, exist_ok=True)
         self.root.chmod(_OWN)
         folder.mkdir(mode=_OWN, exist_ok=True)
-        with (folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with held(folder / "lock", wait, _BUSY):
             yield
 
 

@@ -6,17 +6,12 @@ read one of their own. To all others there is no such course.
 
 import base64
 import binascii
-import json
 import logging
 import re
 import socket
-import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import anyio
 from anyio import to_thread
@@ -26,15 +21,15 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from hub import metrics
-from hub.core.accepted import of_json
 from hub.core.courses import Author, is_course_name
 from hub.core.names import safe_name
 from hub.errors import NotAllowed, NotFound, Refusal
 from hub.face import githook, pages, words
 from hub.face.caller import Caller
+from hub.face.gittalk import Talk
 from hub.face.login import Login
 from hub.publishing import Publishing
-from hub.pushing import Backend, GitError, as_json
+from hub.pushing import Backend, GitError
 
 log = logging.getLogger("madang.git")
 router = APIRouter(prefix="/git", include_in_schema=False)
@@ -192,7 +187,8 @@ class _Answer(Response):
             return
         finally:
             theirs.close()
-        talk = _Talk(self._publishing, self._asked, ours)
+        asked = self._asked
+        talk = Talk(self._publishing, asked.course, asked.author, asked.language, ours)
         talk.start()
         try:
             await _exchange(receive, send, backend)
@@ -293,58 +289,3 @@ async def _send_body(receive: Receive, backend: Backend) -> None:
             listening = await backend.write(piece)
         if not message.get("more_body", False):
             await backend.end_of_body()
-
-
-class _Talk(threading.Thread):
-    """Answers the hooks of one request; over when nobody is left who could ask."""
-
-    def __init__(self, publishing: Publishing, asked: Asked, channel: socket.socket) -> None:
-        super().__init__(name="madang-push", daemon=True)
-        self._publishing = publishing
-        self._asked = asked
-        self._channel = channel
-
-    def run(self) -> None:
-        """Until git has ended."""
-        with self._channel, self._channel.makefile("rwb") as file, suppress(OSError):
-            for line in file:
-                file.write(json.dumps(self._answer(json.loads(line))).encode() + b"\n")
-                file.flush()
-
-    def _answer(self, said: Mapping[str, Any]) -> dict[str, Any]:
-        try:
-            if "accept" in said:
-                return self._accept(said["accept"])
-            if said.get("hook") == "post-receive":
-                return {"lines": list(self._out(said["main"]))}
-            if said.get("hook") == "pre-receive":
-                given = self._publishing.given(self._asked.course, self._asked.author)
-                told = as_json(given, self._publishing.blobs.root)
-                return told | {"language": self._asked.language}
-            metrics.COURSE_PUSHES.labels("refused").inc()
-        except Refusal as e:
-            metrics.refused(e.reason)
-            log.warning("push to %s: %s", self._asked.course, e.detail)
-            lines = words.refusal(self._asked.language, e).splitlines()
-            return {"refused": lines, "lines": lines}
-        return {}
-
-    def _accept(self, found: Mapping[str, Any]) -> dict[str, Any]:
-        # who pushes is known here, whatever was said
-        one = replace(of_json(found), author=self._asked.author, course=self._asked.course)
-        problem = self._publishing.problem_of(one)
-        if problem is None:
-            self._publishing.accept(one)
-            return {"refused": []}
-        return {"refused": [githook.line_of(problem, self._asked.language)]}
-
-    def _out(self, commit: str) -> Iterator[str]:
-        language = self._asked.language
-        if not commit:
-            metrics.COURSE_PUSHES.labels("draft").inc()
-            return
-        made = self._publishing.publish_commit(self._asked.course, commit)
-        yield words.say(
-            language, "Release {number} of {course} is out: everybody has it at the next start.",
-            number=made.number, course=made.course,
-        )

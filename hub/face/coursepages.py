@@ -37,6 +37,7 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+_CROWDED = 429
 _SHOWN = 10  # updates on a page; the command line lists all
 
 
@@ -146,6 +147,8 @@ def draft_file(
             "comparison": use.drafts.compare(id, author, path), "problem": "",
         }
     except Refusal as e:
+        if e.status == _CROWDED:
+            raise
         seen = {"comparison": None, "problem": words.refusal(language, e)}
     return _page("coursefile.html", request, visitor, rest, path, {
         "course": {"title": card.course, "name": card.course}, "path": path, "update": None,

@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import shlex
+import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping
@@ -73,6 +74,8 @@ class Channel:
 
 def main(hook: str) -> int:
     """Check what is pushed, or publish it; 0 where git may go on."""
+    # whoever pushes has gone: what was kept so far is taken back on the way out
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     updates = [Update(*line.split(" ", 2)) for line in sys.stdin.read().splitlines()]
     language = words.SOURCE
     try:

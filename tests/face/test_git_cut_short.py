@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from hub import metrics
 from hub.core.courses import Author
+from hub.errors import Unavailable
 from hub.publishing import Publishing
 from tests.face.pushes import Person, good, kept, pack_of, packed
 from tests.face.running import PREFIX, Running, running, until
@@ -115,24 +117,63 @@ def test_one_person_has_a_few_at_once_and_others_are_served(
     teacher.clone()
 
 
+@pytest.mark.parametrize(("fault", "told"), [
+    (OSError("the store is away"), ""),
+    (Unavailable("The database does not answer."), "The database does not answer."),
+    (Unavailable("Try again in a minute.", reason="busy"), ""),
+])
 def test_when_publishing_fails_the_pusher_is_told_and_the_tick_does_it(
-    publishing: Publishing, teacher: Person, monkeypatch: pytest.MonkeyPatch
+    publishing: Publishing, teacher: Person, monkeypatch: pytest.MonkeyPatch, fault: Exception,
+    told: str,
 ) -> None:
     real = Publishing._add
     broken = [True]
 
     def add(self: Publishing, *given: Any) -> Any:
         if broken:
-            raise OSError("the store is away")
+            raise fault
         return real(self, *given)
 
     monkeypatch.setattr(Publishing, "_add", add)
     good(teacher)
     said = teacher.push()
     assert "It will be published in a moment." in said
+    assert told in said
+    assert "Try again" not in said
     assert publishing.store.course("torch") is None
     broken.clear()
     until(lambda: publishing.store.course("torch"), "it is out")
+
+
+def test_a_hook_that_is_ended_takes_back_what_it_has_kept() -> None:
+    script = """
+import time
+from hub.face import githook
+
+class Slow:
+    def __init__(self, *_): pass
+    def all(self, updates):
+        try:
+            print("keeps", flush=True)
+            time.sleep(60)
+        except BaseException:
+            print("takes back", flush=True)
+            raise
+
+class Nobody:
+    def ask(self, **said): return {}
+
+githook.Channel, githook.Check = Nobody, Slow
+githook.main("pre-receive")
+"""
+    hook = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, text=True)
+    assert hook.stdout
+    with hook.stdout:
+        assert hook.stdout.readline() == "keeps\n"
+        hook.terminate()
+        assert hook.stdout.read() == "takes back\n"
+    assert hook.wait(20) == 1
 
 
 def _serve_and_die(folder: Path, told: Any) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.edge.locks import Busy
 from hub.publishing import Publishing
 from tests.edge.pushing import Work
 from tests.floor.floors import floor_at
@@ -67,6 +68,17 @@ def test_who_leaves_does_not_wait_for_who_publishes(shelf: Publishing) -> None:
     shelf.enter("torch", push=True)
     shelf.leave("torch")
     assert not shelf.repo("torch").there
+
+
+def test_who_publishes_does_not_wait_for_ever(shelf: Publishing) -> None:
+    with (
+        shelf.alone("torch"), pytest.raises(Busy, match="being published") as refused,
+        shelf.alone("torch", wait=0.05),
+    ):
+        pass
+    assert (refused.value.status, refused.value.reason) == (503, "busy")
+    with shelf.alone("torch", wait=0):
+        pass
 
 
 def test_only_the_last_one_who_leaves_clears_away(shelf: Publishing) -> None:
