@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -26,6 +26,10 @@ from hub.face.reported import SEALED
 from hub.reports import Reports
 
 router = APIRouter(prefix="/api", responses=ERRORS, route_class=HouseRoute)
+Format = Annotated[Literal["json", "html"], Query()]
+_OR_PAGE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/html": {"schema": {"type": "string"}}}},
+}
 
 
 def _reports(request: Request) -> Reports:
@@ -91,12 +95,13 @@ class DiffOut(BaseModel):
     notebook: Comparison = Field(description="Pictures without their data.")
 
 
-@router.get("/report")
+@router.get("/report", response_model=ReportOut, responses=_OR_PAGE)
 def report(
     caller: ApiCaller, reports: ReportsHere, language: Language,
     since: FromWhen = "24h", until: FromWhen = "",
     user: Annotated[Plain | None, Query(max_length=255, description="Operators only.")] = None,
-) -> ReportOut:
+    format: Format = "json",  # noqa: A002
+) -> ReportOut | Response:
     """What ended since, and the figures beside those of the run before of the same notebook.
 
     One's own runs; an operator's are everybody's.
@@ -105,6 +110,11 @@ def report(
         raise NotAllowed("You can see your own runs only.")
     who = user if caller.is_operator else caller.name
     found = reports.report(who, since, until)
+    if format == "html":
+        if who is not None and not caller.sees(who):  # a service that is named like a person
+            raise NotAllowed("You can see your own runs only.")
+        html = reported.as_file(reports, found, who, language, reader=caller.name)
+        return HTMLResponse(html, headers=SEALED | {"Content-Language": language})
     return ReportOut(
         since=found.since, until=found.until, counts=dict(found.counts), still=dict(found.still),
         sweeps=[x for x in found.sweeps if caller.sees(x.user)],
@@ -134,12 +144,10 @@ def export(id: RunId, caller: ApiCaller, use: Use, reports: ReportsHere) -> Resp
     return HTMLResponse(reports.page(found, caller.name), headers=SEALED)
 
 
-@router.get("/runs/{id}/diff/{other}", response_model=DiffOut, responses={
-    200: {"content": {"text/html": {"schema": {"type": "string"}}}},
-})
+@router.get("/runs/{id}/diff/{other}", response_model=DiffOut, responses=_OR_PAGE)
 def diff(
     id: RunId, other: RunId, caller: ApiCaller, use: Use, reports: ReportsHere,
-    language: Language, format: Annotated[Literal["json", "html"], Query()] = "json",  # noqa: A002
+    language: Language, format: Format = "json",  # noqa: A002
 ) -> DiffOut | Response:
     """What differs between a run and a later one: cells by their ids, figures, parameters."""
     before, after = (own_run(x, caller, use.batch) for x in (id, other))

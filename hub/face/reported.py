@@ -196,15 +196,25 @@ def _fitted(one: Shown, room: Room) -> Shown:
     )
 
 
-def as_file(reports: Reports, report: Report, user: str) -> bytes:
-    """A person's report as a file of its own."""
+def as_file(
+    reports: Reports, report: Report, user: str | None, language: str = "", *, reader: str = ""
+) -> bytes:
+    """A person's report as a file of its own.
+
+    Args:
+        user: whose runs it has; None is everybody's.
+        language: the house's when empty.
+        reader: who is waiting for it, where that is somebody else.
+    """
     settings = reports.batch.settings
-    language, zone = settings.language, settings.timezone
+    language, zone = language or settings.language, settings.timezone
     local = report.until.astimezone(zone_of(zone))
     title = f"{words.say(language, 'Morning report')} {local:%Y-%m-%d}"
     return alone(
         "report.html", language, zone, report.until, title=title, report=report, user=user,
-        runs=all_shown(reports, report, language, user, whole=True),
+        runs=all_shown(
+            reports, report, language, reader or user or "", whole=user is not None
+        ),
     ).encode()
 
 

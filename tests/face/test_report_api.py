@@ -91,6 +91,23 @@ def test_ones_own_runs_only(service: Running) -> None:
     # a service that is named like a person
     assert get(service, "api/report", "service").status_code in (401, 403) or not get(
         service, "api/report", "service").json()["runs"]
+    assert get(service, "api/report?format=html", "service").status_code in (401, 403)
+
+
+def test_the_report_as_a_file_has_ones_own_alone_and_nothing_that_runs(service: Running) -> None:
+    made = get(service, "api/report?format=html")
+    assert made.headers["content-type"].startswith("text/html")
+    assert "sandbox" in made.headers["content-security-policy"]
+    assert 'id="run-aa02"' in made.text
+    assert "Of ana." in made.text
+    assert "bb01" not in made.text
+    assert "<script" not in made.text
+    everybody = get(service, "api/report?format=html", "operator").text
+    assert "Of everybody." in everybody
+    assert "<small>bo</small>" in everybody
+    assert "run-aa02" not in get(service, "api/report?format=html&user=bo", "operator").text
+    error(get(service, "api/report?format=html&user=bo"), 403, "not-allowed")
+    error(get(service, "api/report?format=pdf"), 422, "bad-request")
 
 
 @pytest.mark.parametrize("path", [

@@ -69,6 +69,19 @@ def test_the_report_in_korean(service: Running) -> None:
     assert "성공 2개" in say(service, "report", LANG="ko_KR.UTF-8").stdout
 
 
+def test_the_report_as_a_page(service: Running, tmp_path: Path) -> None:
+    target = tmp_path / "night.html"
+    done = say(service, "report", "--html", target, LANG="ko_KR.UTF-8")
+    assert (done.returncode, str(target) in done.stdout) == (0, True), done.stderr
+    page = target.read_text()
+    assert 'lang="ko"' in page
+    assert "night.ipynb" in page
+    assert "<script" not in page
+    assert say(service, "report", "--html", "-").stdout.startswith("<!doctype html>")
+    assert say(service, "report", "--html", tmp_path).returncode == 2
+    assert say(service, "report", "--html", target, "--for", "bo").returncode == 2
+
+
 def test_a_diff_in_a_terminal(service: Running) -> None:
     said = say(service, "run", "diff", "aa01", "aa02").stdout
     assert "cells: 1 changed, 1 new, 1 removed, 1 with the same source" in said

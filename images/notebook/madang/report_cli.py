@@ -1,7 +1,7 @@
 """`madang report`, `madang run diff` and `madang run export`: the morning after."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ import typer
 from madang import follow
 from madang.client import Client, Problem
 from madang.messages import t
-from madang.tables import Json, cell, show, show_json
+from madang.tables import Json, cell, plain, show, show_json
 
 _SLOW = 240  # seconds: notebooks of many megabytes are read, and others may be before us
 _MARKS = {"added": "+", "removed": "-", "changed": "~", "same": " "}
@@ -25,10 +25,16 @@ def report(
     since: Annotated[str, typer.Option(help="12h, 7d, or a date, 2026-11-23.")] = "24h",
     until: Annotated[str, typer.Option(help="The same. [default: now]")] = "",
     user: Annotated[str, typer.Option("--for", help="Whose (operators).")] = "",
+    html: Annotated[str, typer.Option(
+        "--html", metavar="FILE", help="As a page, with pictures; - is the terminal.")] = "",
     as_json: Json = False,
 ) -> None:
     """What ran since, what failed where, what it took, and its figures."""
     asked = {"since": since, **({"until": until} if until else {}), **_user(user)}
+    if html:
+        page = {"format": "html", **asked}
+        _write(html, Client().text("report", params=page, timeout=_SLOW))
+        return
     found = Client().call("GET", "report", params=asked, timeout=_SLOW)
     if as_json:
         show_json(found)
@@ -46,12 +52,12 @@ def report(
         print()
         show([_row(x) for x in found["runs"]], _COLUMNS, as_json=False, none="")
     for one in found["unrun"]:
-        print(t("{name} did not run at {slot}: {why}", name=_plain(one["name"]),
-                slot=one["slot"].replace("T", " "), why=_plain(one["message"])))
+        print(t("{name} did not run at {slot}: {why}", name=plain(one["name"]),
+                slot=one["slot"].replace("T", " "), why=plain(one["message"])))
     for sweep in found["sweeps"]:
         counts = ", ".join(f"{n} {stage}" for stage, n in sweep["counts"].items())
         print(t("sweep {id} of {notebook}: {counts}", id=sweep["id"],
-                notebook=_plain(sweep["notebook"]), counts=counts))
+                notebook=plain(sweep["notebook"]), counts=counts))
 
 
 _COLUMNS = {
@@ -63,7 +69,7 @@ _COLUMNS = {
 def _row(one: Mapping[str, Any]) -> dict[str, Any]:
     run, took = one["run"], one["seconds"]
     return {
-        **run, "notebook": _plain(run["notebook"]),
+        **run, "notebook": plain(run["notebook"]),
         "took": "" if took is None else follow.lasted(took),
         "memory": _mib(run["memory_peak_mib"]), "gpu": _mib(run["gpu_memory_peak_mib"]),
         "figures": ", ".join(_figure(x) for x in one["figures"][:8]),
@@ -75,10 +81,10 @@ def _tell_failure(one: Mapping[str, Any]) -> None:
     if not one["lines"] and one["cell"] is None and not one["error"]:
         return
     where = t("cell {cell}/{cells}", cell=one["cell"], cells=run["cells"]) if one["cell"] else ""
-    said = [run["id"], _plain(run["notebook"]), where, _plain(one["error"] or run["message"])]
+    said = [run["id"], plain(run["notebook"]), where, plain(one["error"] or run["message"])]
     print("\n" + "  ".join(x for x in said if x))
     for line in one["lines"]:
-        print(f"    {_plain(line)}")
+        print(f"    {plain(line)}")
 
 
 # ---- two runs -----------------------------------------------------------------------------------
@@ -123,7 +129,7 @@ def _show_cells(found: Mapping[str, Any]) -> None:
         place = t("cell {place}", place=one["after"] or one["before"])
         print(f"\n{_MARKS[one['fate']]} {place}  {', '.join(words)}".rstrip())
         for line in one["lines"]:
-            print(f"    {line['mark']} {_plain(line['text'])}".rstrip())
+            print(f"    {line['mark']} {plain(line['text'])}".rstrip())
 
 
 # ---- a run as a file ----------------------------------------------------------------------------
@@ -140,11 +146,16 @@ def export(
     run = client.call("GET", f"runs/{id}")
     path, ending = ("export", "html") if html else ("output", "ipynb")
     text = client.text(f"runs/{run['id']}/{path}", timeout=_SLOW)
+    stem = Path(plain(run["notebook"])).stem.lstrip(".") or "notebook"
+    _write(file or f"{stem}-{run['id']}.{ending}", text)
+
+
+def _write(file: str, text: str) -> None:
+    """Into a file, or to the terminal."""
     if file == "-":
         sys.stdout.write(text)
         return
-    stem = Path(_plain(run["notebook"])).stem.lstrip(".") or "notebook"
-    target = Path(file) if file else Path(f"{stem}-{run['id']}.{ending}")
+    target = Path(file)
     try:
         target.write_text(text, encoding="utf-8", newline="")
     except OSError as e:
@@ -168,7 +179,7 @@ def _mib(found: int | None) -> str:
 def _value(found: object) -> str:
     if isinstance(found, int | float) and not isinstance(found, bool):
         return f"{found:.4g}"
-    return "" if found is None else _plain(str(found))
+    return "" if found is None else plain(str(found))
 
 
 def _change(one: Mapping[str, Any]) -> str:
@@ -180,20 +191,11 @@ def _change(one: Mapping[str, Any]) -> str:
 
 def _figure(one: Mapping[str, Any]) -> str:
     change = _change(one)
-    return f"{_plain(one['name'])}={_value(one['value'])}" + (f" {change}" if change else "")
+    return f"{plain(one['name'])}={_value(one['value'])}" + (f" {change}" if change else "")
 
 
 def _compared(one: Mapping[str, Any]) -> dict[str, str]:
     return {
-        "name": _plain(one["name"]), "before": _value(one["before"]), "value": _value(one["value"]),
+        "name": plain(one["name"]), "before": _value(one["before"]), "value": _value(one["value"]),
         "change": _change(one),
     }
-
-
-def _plain(text: str) -> str:
-    """What a notebook wrote, without what a terminal would obey."""
-    return "".join(_shown(text))
-
-
-def _shown(text: str) -> Iterable[str]:
-    return (x if x.isprintable() or x == "\t" else " " for x in text)
