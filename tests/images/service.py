@@ -30,7 +30,8 @@ END = {"stage": "succeeded", "exit_code": 0, "ended_at": "2026-01-01T09:02:05+00
 # what a stream sends: ("run", changes) | ("log", text) | ("wait", seconds) | ("break", None)
 GOES_WELL: list[tuple[str, Any]] = [
     ("run", {}), ("run", BEGUN), ("log", "madang: cell 1/3\nhel"),
-    ("log", "lo\nmadang: cell 3/3\n[red]loss 0.1\n"), ("run", END), ("end", {}),
+    ("run", BEGUN | {"cells_done": 1}), ("log", "lo\nmadang: cell 3/3\n[red]loss 0.1\n"),
+    ("run", END), ("end", {}),
 ]
 SLICES = [
     {"gpu_index": 0, "profile": "1g.5gb", "start": 4, "state": "held", "memory_mib": 4864,

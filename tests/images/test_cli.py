@@ -119,7 +119,12 @@ def test_one_that_gave_its_slice_back_is_seen_in_the_line_again(service: Service
     ]
     service.run |= {"attempt": 2}
     assert "succeeded, attempt 2" in madang(service, "run", "list").stdout
-    assert "attempt      2\n" in madang(service, "run", "show", "ab12").stdout
+    service.run |= {"metrics": {"loss": 0.1, "손실\x1b[2J": [1, None]}, "message": "a\x9b\nb"}
+    shown = madang(service, "run", "show", "ab12").stdout
+    assert "attempt      2\n" in shown
+    assert "\nmetrics\n  loss = 0.1\n  손실 [2J = [1, null]\n" in shown
+    assert "message      a  b\n" in shown
+    assert not {"\x1b", "\x9b"} & set(shown)
 
 
 def test_json_is_the_run_and_nothing_else(service: Service, notebook: Path) -> None:

@@ -30,7 +30,7 @@ from madang.client import Client, Problem
 from madang.clock import moment
 from madang.lease_cli import typed_id
 from madang.messages import t
-from madang.tables import Json, cell, show, show_json
+from madang.tables import Json, show, show_fields, show_json
 
 DETACHED = 130  # what a shell says of a command that was left with Ctrl-C
 _RUN_HELP = """Submit notebooks and follow them.
@@ -258,9 +258,8 @@ def run_show(id: RunId, as_json: Json = False) -> None:
     if as_json:
         show_json(found)
         return
-    for key, value in found.items():
-        if value not in (None, "", {}, []) and (key, value) not in _USUAL:
-            print(f"{key.replace('_', ' '):12s} {cell(value)}")
+    said = {k: x for k, x in found.items() if isinstance(x, dict) or (k, x) not in _USUAL}
+    show_fields(said, width=12)
 
 
 @run.command("logs")

@@ -11,7 +11,7 @@ import typer
 
 from madang.client import Client, Problem
 from madang.messages import t
-from madang.tables import Json, cell, show, show_json
+from madang.tables import Json, cell, plain, show, show_json
 
 _HELP = """Your courses: what is new in them, and undoing it; for instructors, publishing.
 
@@ -75,7 +75,7 @@ def show_(which: Which = "", as_json: Json = False) -> None:
         return
     for key in ("name", "title", "group", "role", "folder", "mine", "newest", "conflicts", "git"):
         if found[key] not in (None, "", 0):
-            print(f"{key:10s} {plain(cell(found[key]))}")
+            print(f"{key:10s} {cell(found[key])}")
     print()
     rows = [x | {"notes": " ".join(plain(x["notes"]).split())} for x in found["releases"]]
     show(rows, _RELEASES, as_json=False, none=t("no release yet"))
@@ -242,8 +242,3 @@ def _files(found: Mapping[str, Any], *, cells: bool = False) -> None:
             if cells or x["fate"] == "beside":
                 print(f"    {plain(x['id'])}: {x['said']}"
                       + (f" ({plain(x['why'])})" if x["why"] else ""))
-
-
-def plain(text: str) -> str:
-    """What others wrote, without what a terminal would obey."""
-    return "".join(x if x.isprintable() or x == "\t" else " " for x in str(text))

@@ -10,9 +10,9 @@ import typer
 
 from madang import packing
 from madang.client import Client, Problem
-from madang.course_cli import Which, named, plain
+from madang.course_cli import Which, named
 from madang.messages import t
-from madang.tables import Json, show, show_json
+from madang.tables import Json, plain, show, show_json
 from madang.typed import snapshot_most
 
 _SLOW = 240  # seconds: a whole course is read and normalised

@@ -160,6 +160,7 @@ class _Plain:
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
         self._said = ""
+        self._stage = ("", 0)
         self._open = ""
         self._tenth = -1
 
@@ -172,11 +173,12 @@ class _Plain:
 
     def run(self, run: Mapping[str, Any]) -> None:
         """The run has changed; cells are told by its log."""
-        stage = run["stage"]
-        if stage in _STAGES and stage != "waiting":
-            self.say(t(_STAGES[stage]))
-        elif stage == "waiting":
+        stage, at = run["stage"], (run["stage"], run.get("attempt", 1))
+        if stage == "waiting":
             self.say(run.get("message", ""))  # why it waits again
+        elif stage in _STAGES and at != self._stage:
+            self.say(t(_STAGES[stage]))
+        self._stage = at  # each once: a run that goes on tells of itself after every cell
 
     def say(self, text: str) -> None:
         """One line of ours, if it is new."""

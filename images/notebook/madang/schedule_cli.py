@@ -8,7 +8,7 @@ from madang import options, typed
 from madang.client import Client, Problem
 from madang.clock import moment
 from madang.messages import t
-from madang.tables import Json, cell, show, show_json
+from madang.tables import Json, show, show_fields, show_json
 
 _HELP = """Run notebooks by themselves, at their times.
 
@@ -102,9 +102,8 @@ def show_(which: Which, as_json: Json = False) -> None:
     if as_json:
         show_json(found)
         return
-    for key, value in found.items():
-        if key not in {"occurrences", "next", "last"} and value not in (None, "", {}, [], 0):
-            print(f"{key.replace('_', ' '):14s} {cell(value)}")
+    told = {"occurrences", "next", "last"}
+    show_fields({k: x for k, x in found.items() if k not in told and x != 0}, width=14)
     for slot in found["next"]:
         print(f"{'next':14s} {moment(slot['at'])}")
     past = [x | {"made": x["run"] or x["sweep"]} for x in found["occurrences"]]

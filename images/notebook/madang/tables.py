@@ -37,6 +37,19 @@ def show(
     Console(width=None if sys.stdout.isatty() else _WIDE, soft_wrap=False).print(table)
 
 
+def show_fields(found: Mapping[str, Any], *, width: int) -> None:
+    """Print what is known of one thing, a line each; what is nothing is left out."""
+    for key, value in found.items():
+        title = key.replace("_", " ")
+        if isinstance(value, dict):
+            if value:
+                print(title)
+            for name, x in value.items():
+                print(f"  {plain(name)} = {plain(json.dumps(x, ensure_ascii=False))}")
+        elif value not in (None, "", []):
+            print(f"{title:{width}s} {cell(value)}")
+
+
 def show_json(value: object) -> None:
     """Print a value as JSON, letters of all languages as they are."""
     print(json.dumps(value, indent=1, ensure_ascii=False))
@@ -49,6 +62,11 @@ def cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(map(str, value))
+        return plain(", ".join(map(str, value)))
     text = str(value)
-    return moment(text) if _TIME.match(text) else text
+    return moment(text) if _TIME.match(text) else plain(text)
+
+
+def plain(text: str) -> str:
+    """What others wrote, on one line and without what a terminal would obey."""
+    return "".join(x if x.isprintable() or x == "\t" else " " for x in str(text))
