@@ -24,11 +24,10 @@ from hub.core.coursetree import Limits
 from hub.core.handingin import Returned
 from hub.core.names import safe_name
 from hub.core.schedules import moment_of
-from hub.edge.folders import Changed, Folder, Odd, opened
 from hub.errors import BadInput, NotFound, Refusal, Text, Unavailable
 from hub.publishing import Publishing
+from hub.returning import lay
 from hub.unpacking import Sent, of_home
-from hub.updating import BACKUPS, keep_copy
 
 log = logging.getLogger("madang.courses")
 # a submission's problem; whoever shows it knows it by these
@@ -119,6 +118,8 @@ class Collecting:
                     "{user}: {why}. What was handed in before stays.", reason="collection",
                     status=409, user=user, why=Text(made.problem),
                 )
+            if (was := self.submissions(found, user).get(user)) is not None:
+                made = replace(made, returned_at=was.returned_at)
             self._store.put_submissions([made])
         log.info("course %s: %r of %r was collected again, for %r", course, name, user, by)
         return made
@@ -160,9 +161,15 @@ class Collecting:
         files = handingin.returned(
             (x.path for x in sent.entries()), found, self._people(found)
         )
-        made = [self._lay(found, user, sent, files[user]) for user in sorted(files)]
+        made = [lay(found, x, self._homes.path(x), sent, files[x], self._limits.file)
+                for x in sorted(files)]
         with self._alone():
-            self._store.put_collection(replace(self.get(course, name), feedback_at=self._clock()))
+            now = self._clock()
+            self._store.put_collection(replace(self.get(course, name), feedback_at=now))
+            self._store.put_submissions([
+                replace(there, returned_at=now) for x in made
+                if x.files and (there := self.submissions(found, x.user).get(x.user))
+            ])
         log.info("course %s: feedback on %r to %d students, by %r", course, name, len(made), by)
         return made
 
@@ -184,9 +191,9 @@ class Collecting:
         """The collections of a course, by deadline."""
         return self._store.collections(course)
 
-    def submissions(self, found: Collection) -> Mapping[str, Submission]:
-        """What was taken of each student."""
-        return {x.user: x for x in self._store.submissions(found.id)}
+    def submissions(self, found: Collection, user: str | None = None) -> Mapping[str, Submission]:
+        """What was taken of each student, or of one."""
+        return {x.user: x for x in self._store.submissions(found.id, user)}
 
     def archive(self, found: Collection) -> IO[bytes]:
         """All that was handed in: `<student>/<name>/…`, a tar.gz; an open file to close.
@@ -292,37 +299,6 @@ class Collecting:
                 content = sent.read(entry.path)
                 info.size, info.mtime = len(content), int(found.due.timestamp())
                 tar.addfile(info, BytesIO(content))
-
-    # ---- feedback --------------------------------------------------------------------------
-
-    def _lay(
-        self, found: Collection, user: str, sent: Sent, files: Sequence[tuple[str, str]]
-    ) -> Returned:
-        where, laid, problem = f"{handingin.FEEDBACK}/{found.name}", 0, ""
-        try:
-            home = self._homes.path(user)
-            with opened(home, str(folder_of(found.course)), make=True) as folder:
-                for path, target in files:
-                    self._write(folder, f"{where}/{target}", sent.read(path))
-                    laid += 1
-                folder.sync()
-        except FileNotFoundError:
-            problem = "there is no home yet"
-        except (Odd, Changed):
-            problem = "something else stands in the way there"
-        except Refusal as e:
-            problem = e.message
-        return Returned(user, laid, problem)
-
-    def _write(self, folder: Folder, path: str, content: bytes) -> None:
-        """In place of an earlier feedback, which its reader may have written into: a copy stays."""
-        was = folder.read(path, self._limits.file)
-        if was.kind == "file" and was.content != content:
-            keep_copy(folder, f"{BACKUPS}/{handingin.FEEDBACK}", path, was.content)
-        if was.kind not in ("file", "absent"):
-            raise Odd(was.problem or was.kind)
-        if was.content != content or was.kind == "absent":
-            folder.write(path, content, was=was)
 
     # ---- places ----------------------------------------------------------------------------
 

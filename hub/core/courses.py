@@ -184,7 +184,10 @@ class Collection:
 
 @dataclass(frozen=True)
 class Submission:
-    """What was taken of one student; `problem` where that went wrong, `size` in bytes."""
+    """What was taken of one student; `problem` where that went wrong, `size` in bytes.
+
+    `returned_at`: when feedback was last laid into their folder.
+    """
 
     collection: str
     user: str
@@ -192,6 +195,7 @@ class Submission:
     size: int
     taken_at: datetime
     problem: str = ""
+    returned_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -297,9 +297,11 @@ class CourseStore:
 
         self._store.change_beside(put)
 
-    def submissions(self, collection: str) -> list[Submission]:
-        """What was taken, by name."""
+    def submissions(self, collection: str, user: str | None = None) -> list[Submission]:
+        """What was taken, by name; of one person alone where `user` says whom."""
         wanted = sa.select(submissions).where(submissions.c.collection == collection)
+        if user is not None:
+            wanted = wanted.where(submissions.c.user == user)
         return sorted(map(forms.submission_of, self._all(wanted)), key=lambda x: x.user)
 
     # ---- reading -------------------------------------------------------------------------------

@@ -86,4 +86,5 @@ submissions = Table(
     Column("size", BigInteger, nullable=False),
     Column("taken_at", Moment, nullable=False),
     Column("problem", Words, nullable=False),
+    Column("returned_at", Moment),
 )

@@ -49,13 +49,17 @@ class FeedbackIn(BaseModel, extra="forbid"):
 
 
 class SubmissionOut(BaseModel):
-    """What was taken of one student; `size` in bytes, `problem` where that went wrong."""
+    """What was taken of one student; `size` in bytes, `problem` where that went wrong.
+
+    `returned_at`: when feedback came into their folder, `feedback/<name>/` of the course's.
+    """
 
     user: str
     files: int
     size: int
     taken_at: datetime
     problem: str
+    returned_at: datetime | None
 
 
 class CollectionOut(BaseModel):
@@ -169,7 +173,8 @@ def collection_out(
     return CollectionOut(
         name=found.name, path=found.path, due=found.due, made_by=found.made_by,
         taken_at=found.taken_at, feedback_at=found.feedback_at, submissions=[
-            _submission_out(x, language) for x in use.submissions(found).values()
+            _submission_out(x, language)
+            for x in use.submissions(found, None if every else caller.name).values()
             if every or caller.owns(x.user)
         ],
     )
@@ -179,6 +184,7 @@ def _submission_out(made: Submission, language: str) -> SubmissionOut:
     return SubmissionOut(
         user=made.user, files=made.files, size=made.size, taken_at=made.taken_at,
         problem=words.say(language, made.problem) if made.problem else "",
+        returned_at=made.returned_at,
     )
 
 

@@ -22,7 +22,7 @@ from hub.face.caller import Caller
 class Taken:
     """What was taken of one student; `note`: why it is nothing, or not all, `tone` its class.
 
-    `there`: they are in the group still, and can be collected again.
+    `there`: they are in the group still, and can be collected again. `returned_at`: feedback came.
     """
 
     user: str
@@ -31,6 +31,7 @@ class Taken:
     note: str
     tone: str
     there: bool = True
+    returned_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def _seen(
     found: Collection, use: Collecting, people: Sequence[str], language: str, *, leads: bool,
     now: datetime,
 ) -> Collected:
-    there = use.submissions(found)
+    there = use.submissions(found, None if leads else people[0])
     gone = sorted(set(there) - set(people)) if leads else []
     # a service that was killed goes on: some are taken, and the collection is not
     stage = ("taken" if found.taken_at else
@@ -102,7 +103,9 @@ def _taken(user: str, found: Submission | None, language: str, *, here: bool = T
     tone = ("ending" if found.files else
             "missing" if note in {NOTHING, _EMPTY.template} else "blocked")
     return Taken(
-        user, found.taken_at, found.files, words.say(language, note) if note else "", tone, here)
+        user, found.taken_at, found.files, words.say(language, note) if note else "", tone, here,
+        found.returned_at,
+    )
 
 
 def _zone(name: str, otherwise: str) -> str:

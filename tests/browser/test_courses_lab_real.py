@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import shot
 from tests.browser.courselab import (
@@ -17,6 +18,7 @@ from tests.browser.courselab import (
     type_into,
 )
 from tests.browser.test_courses import BOOK, FIRST, NEW, SECOND, Course
+from tests.face.courses import packed
 from tests.workspace import Workspace, wait_for
 
 pytestmark = [pytest.mark.docker, pytest.mark.browser, pytest.mark.timeout(900)]
@@ -33,9 +35,9 @@ def with_kernel(files: Mapping[str, bytes]) -> dict[str, bytes]:
     }
 
 
-def lab(page: Page, place: Workspace, user: str) -> None:
+def lab(page: Page, user: str, name: str = NAME) -> None:
     """Lab with the notebook open."""
-    page.goto(f"/user/{user}/lab/tree/courses/{NAME}/{BOOK}?reset")
+    page.goto(f"/user/{user}/lab/tree/courses/{name}/{BOOK}?reset")
     page.wait_for_selector("#jp-main-statusbar", timeout=120_000)
     expect(panel(page).locator(".jp-Cell").nth(1)).to_be_visible()
     expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=120_000)
@@ -50,14 +52,14 @@ def saved(course: Course, user: str) -> list[str]:
         return []
 
 
-def offered(page: Page, number: int) -> None:
-    """The item, after whoever comes back to the page has looked."""
+def comes(page: Page, where: Locator, text: str) -> None:
+    """What is told to whoever comes back to the page."""
     def there() -> bool:
         page.evaluate("() => { const now = Date.now; Date.now = () => now() + 60000;"
                       "document.dispatchEvent(new Event('visibilitychange')); }")
-        return f"update {number}" in (item(page).text_content() or "")
+        return text in " ".join(where.all_text_contents())
 
-    wait_for(there, every=1, why="the item in the status bar")
+    wait_for(there, every=1, why=text)
 
 
 def test_a_release_comes_into_an_open_notebook_by_the_button(
@@ -69,13 +71,13 @@ def test_a_release_comes_into_an_open_notebook_by_the_button(
     student = place.student("student1")
     assert student.start("cpu").status_code in {201, 202}
     wait_for(student.ready, timeout=180, why="the server")
-    lab(page, place, "student1")
+    lab(page, "student1")
     expect(page.locator(".Toastify")).to_contain_text("release 1 has come into your folder")
     shot(page, "course-real-start")
     cells = panel(page).locator(".jp-CodeCell")
     type_into(page, 1, "  # of the student")
     course.push(with_kernel(SECOND), "Week 2: tensors again")
-    offered(page, 2)
+    comes(page, item(page), "update 2")
     item(page).click()
     expect(dialog(page)).to_contain_text("Week 2: tensors again")
     expect(dialog(page)).to_contain_text("not saved yet")
@@ -101,3 +103,30 @@ def test_a_release_comes_into_an_open_notebook_by_the_button(
     page.keyboard.press("Control+s")
     wait_for(lambda: saved(course, "student1") == NEW, why="it is saved")
     expect(page.locator(".jp-Dialog")).to_have_count(0)
+
+
+def test_a_deadline_what_was_taken_and_feedback_are_told_in_lab(
+    place: Workspace, person: Callable[..., Page], tmp_path: Path
+) -> None:
+    Course(place, tmp_path / "clone", "handed").push(with_kernel(FIRST), "Week 1")
+    page, student = person("student2"), place.student("student2")
+    assert student.start("cpu").status_code in {201, 202}
+    wait_for(student.ready, timeout=180, why="the server")
+    lab(page, "student2", "handed")
+    route, toasts = "courses/handed/collections", page.locator(".Toastify__toast")
+    later = f"{datetime.now(UTC) + timedelta(hours=5):%Y-%m-%dT%H:%M}"
+    wanted = {"name": "hw2", "path": "hw2", "due": later}
+    assert place.rest("POST", route, json=wanted).status_code == 201
+    comes(page, toasts, "the deadline of hw2 is")
+    wanted = {"name": "hw1", "path": "week1", "due": ""}
+    assert place.rest("POST", route, json=wanted).status_code == 201
+    comes(page, toasts, "hw1 was collected. Files:")
+    graded = packed({"student2/grade.md": b"good"})
+    returned = place.rest("POST", f"{route}/hw1/feedback", json={"files": graded}).json()
+    assert [(x["user"], x["files"]) for x in returned] == [("student2", 1)], returned
+    comes(page, toasts, "feedback on hw1 has come")
+    shot(page, "course-real-feedback")
+    page.get_by_role("button", name="Show the folder").click()
+    expect(page.locator(".jp-DirListing-itemName", has_text="grade.md")).to_be_visible()
+    told = [x for x in toasts.all_text_contents() if "handed" in x and "release" not in x]
+    assert len(told) == 3, told

@@ -266,6 +266,9 @@ def test_collections_and_what_was_handed_in(kept: CourseStore) -> None:
     kept.put_submissions([one, replace(one, user="bora", problem="no folder")])
     kept.put_submissions([replace(one, files=4)])
     assert [(x.user, x.files) for x in kept.submissions("c1")] == [("bora", 3), ("minji", 4)]
+    kept.put_submissions([replace(one, returned_at=NOW)])
+    assert kept.submissions("c1", "minji") == [replace(one, returned_at=NOW)]
+    assert kept.submissions("c1", "nobody") == []
     kept.drop_collection("c1")
     assert kept.submissions("c1") == []
     assert kept.collection("torch-101", "과제 1") is None

@@ -224,6 +224,20 @@ def test_feedback_comes_into_each_ones_folder(room: Class) -> None:
     assert other.read_bytes() == b"better"
 
 
+def test_it_is_known_who_got_feedback_also_when_collected_again(room: Class) -> None:
+    room.work("ana", "hw1/a.txt", "1")
+    room.plan(due="")
+    hw1 = room.collecting.get("dl", "hw1")
+    assert {x.returned_at for x in room.collecting.submissions(hw1).values()} == {None}
+    room.collecting.give_back("dl", "hw1", packed({"ana/g.txt": b"g", "bo-20kim/g.txt": b"g"}),
+                              "prof")  # Bo has no home yet: nothing can be laid there
+    at, room.now = room.now, room.now + timedelta(hours=1)
+    room.collecting.again("dl", "hw1", "ana", "prof")
+    found = room.collecting.submissions(hw1)
+    assert {k: x.returned_at for k, x in found.items()} == {"ana": at, "bo kim": None}
+    assert room.collecting.submissions(hw1, "ana") == {"ana": found["ana"]}
+
+
 def test_what_a_student_wrote_into_it_is_not_lost(room: Class) -> None:
     room.home("ana")
     room.plan(due="")

@@ -42,6 +42,7 @@ class CourseService(Service):
         self.coming: dict[str, tuple[str, str, list[dict[str, Any]]]] = {}
         self.before: dict[str, str] = {}
         self.told: dict[str, list[str]] = {}
+        self.collections: list[dict[str, Any]] = []
 
     def release(self, **coming: Any) -> None:
         """A newer release; path=(text, fate) or (text, fate, cells)."""
@@ -85,6 +86,7 @@ class CourseService(Service):
         app.get(base)(lambda: [self._course()])
         app.get(base + "/torch-101")(self._whole)
         app.get(base + "/torch-101/updates")(lambda: self.handouts)
+        app.get(base + "/torch-101/collections")(lambda: self.collections)
         app.put(base + "/open")(self._open)
         app.post(base + "/torch-101/update")(self._update)
         app.post(base + "/torch-101/updates/{number}/undo")(self._undo)
@@ -138,6 +140,14 @@ def file_of(path: str, fate: str, cells: list[dict[str, Any]] | None = None) -> 
     """What became of a file, as the service tells it."""
     return {"path": path, "fate": fate, "said": SAID[fate], "note": "", "beside": "",
             "conflicts": 0, "cells": cells or []}
+
+
+def collection_of(name: str, due: datetime, **own: Any) -> dict[str, Any]:
+    """A collection as a student sees it; `own`: what was taken of them, nothing for not yet."""
+    taken = {"user": "s", "files": 2, "size": 9, "taken_at": due.isoformat(), "problem": "",
+             "returned_at": None}
+    return {"name": name, "path": name, "due": due.isoformat(), "made_by": "lee",
+            "taken_at": None, "feedback_at": None, "submissions": [taken | own] if own else []}
 
 
 def cell_of(id: str, fate: str) -> dict[str, Any]:

@@ -46,6 +46,7 @@ def test_a_server_without_a_slice_has_courses_too(
     assert (course["name"], course["newest"], course["behind"]) == ("torch-101", 3, True)
     assert http.get("madang/courses/torch-101").json()["releases"][0]["number"] == 3
     assert http.get("madang/courses/torch-101/updates").json() == []
+    assert http.get("madang/courses/torch-101/collections").json() == []
     assert {x for x, _ in service.asked} == {"GET"}
 
 
@@ -83,7 +84,7 @@ def test_what_is_no_list_of_paths_is_not_passed_on(
 
 @pytest.mark.parametrize("path", [
     "Torch", "torch-101%2f..%2f..%2fruns", "..%2fruns", "torch-101/updates/x/undo", "-a",
-    "a" * 41, "torch-101/updates/1%2fundo", "torch-101/fresh",
+    "a" * 41, "torch-101/updates/1%2fundo", "torch-101/fresh", "torch-101/collections/hw1/archive",
 ])
 def test_a_name_that_is_none_reaches_nothing_of_the_service(
     http: httpx.Client, service: CourseService, path: str

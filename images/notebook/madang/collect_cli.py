@@ -8,7 +8,7 @@ import typer
 
 from madang import packing
 from madang.client import Client, Problem
-from madang.course_cli import Which, named, plain
+from madang.course_cli import Which, named
 from madang.messages import t
 from madang.tables import Json, show, show_json
 
@@ -21,6 +21,7 @@ _COLLECTIONS = {
 }
 _SUBMISSIONS = {
     "STUDENT": "user", "FILES": "files", "BYTES": "size", "TAKEN": "taken_at", "PROBLEM": "problem",
+    "FEEDBACK": "returned_at",
 }
 
 
@@ -90,8 +91,7 @@ def collected(
         out.write_bytes(client.content(f"{path}/{name}/archive", timeout=_SLOW))
         print(t("{path}: {count} students", path=out, count=_handed_in(one)))
         return
-    rows = [x | {"problem": plain(x["problem"])} for x in one["submissions"]]
-    show(rows, _SUBMISSIONS, as_json=as_json, none=t("nothing was taken yet"))
+    show(one["submissions"], _SUBMISSIONS, as_json=as_json, none=t("nothing was taken yet"))
 
 
 def feedback(
@@ -112,7 +112,7 @@ def feedback(
         show_json(found)
         return
     columns = {"STUDENT": "user", "FILES": "files", "PROBLEM": "problem"}
-    show([x | {"problem": plain(x["problem"])} for x in found], columns, as_json=False, none="")
+    show(found, columns, as_json=False, none="")
     if any(x["problem"] for x in found):
         raise typer.Exit(1)
 

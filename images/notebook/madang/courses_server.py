@@ -43,7 +43,7 @@ class LookHandler(_CourseHandler):
     @web.authenticated
     @authorized
     async def get(self, path: str) -> None:
-        """All courses, one, its updates, or one of them."""
+        """All courses, one, what it collects, its updates, or one of them."""
         await self.pass_on("GET", path)
 
 
@@ -95,7 +95,7 @@ def add_courses(app: ServerApp) -> None:
     app.web_app.settings[_SETTING] = asking(os.environ)
     app.web_app.add_handlers(".*$", [  # type: ignore[no-untyped-call]
         (f"{base}/_open", OpenHandler),  # no course is named so
-        (rf"{base}(|/{_COURSE}|/{_COURSE}/updates|/{_COURSE}/updates/\d{{1,9}})", LookHandler),
+        (rf"{base}(|/{_COURSE}(?:|/collections|/updates|/updates/\d{{1,9}}))", LookHandler),
         (rf"{base}/({_COURSE})/update", UpdateHandler),
         (rf"{base}/({_COURSE})/updates/(\d{{1,9}})/undo", UndoHandler),
     ])

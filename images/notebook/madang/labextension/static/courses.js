@@ -10,6 +10,7 @@ const {Open} = await import(`./courseopen.js${search}`);
 const {Cells} = await import(`./coursecells.js${search}`);
 const {Torn} = await import(`./coursetorn.js${search}`);
 const {Told} = await import(`./coursetold.js${search}`);
+const {Handing} = await import(`./coursehanding.js${search}`);
 const {
   folderOf, fresh, latest, line, removed, summary, waiting, written,
 } = await import(`./coursetelling.js${search}`);
@@ -42,6 +43,7 @@ export class Courses {
     this._torn = new Torn(lab, this._files, this._say);
     this._open = new Open(app, this._files, FOLDER);
     this._dialogs = new Dialogs(lab, app, this._say);
+    this._handing = new Handing(lab, app, this._say, (...x) => this._ask(...x));
     this.cells = notebooks && new Cells(lab, notebooks, this._say);
     this.item = item;
   }
@@ -128,6 +130,7 @@ export class Courses {
     this._show();
     this._open.tell();
     await this._torn.look(FOLDER);
+    await this._handing.look(this._courses, FOLDER);
     this._pause = this._files.late ? GLANCE : POLL;
     await this._closed();
   }
