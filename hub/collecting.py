@@ -109,7 +109,7 @@ class Collecting:
         if found.taken_at is None:
             raise BadInput("{name} is not collected yet.", reason="collection", status=409,
                            name=name)
-        if user not in self._people(found):
+        if user not in self.people(found.course):
             raise NotFound("There is no student {user} in this course.", user=repr(user[:60]))
         with self._alone():
             made = self._take(found, user)
@@ -159,7 +159,7 @@ class Collecting:
         if odd:
             raise BadInput("{path} is no file.", reason="feedback", path=odd[0][:200])
         files = handingin.returned(
-            (x.path for x in sent.entries()), found, self._people(found)
+            (x.path for x in sent.entries()), found, self.people(found.course)
         )
         made = [lay(found, x, self._homes.path(x), sent, files[x], self._limits.file)
                 for x in sorted(files)]
@@ -169,6 +169,7 @@ class Collecting:
             self._store.put_submissions([
                 replace(there, returned_at=now) for x in made
                 if x.files and (there := self.submissions(found, x.user).get(x.user))
+                and (x.new or not there.returned_at)  # the same once more is no news
             ])
         log.info("course %s: feedback on %r to %d students, by %r", course, name, len(made), by)
         return made
@@ -190,6 +191,11 @@ class Collecting:
     def list(self, course: str) -> Sequence[Collection]:
         """The collections of a course, by deadline."""
         return self._store.collections(course)
+
+    def people(self, course: str) -> Sequence[str]:
+        """Of whom a course collects, by name."""
+        group = self._publishing.course(course).group
+        return handingin.who_hands_in(self._publishing.broker.members(), group)
 
     def submissions(self, found: Collection, user: str | None = None) -> Mapping[str, Submission]:
         """What was taken of each student, or of one."""
@@ -242,7 +248,7 @@ class Collecting:
 
     def _collect(self, found: Collection) -> None:
         """Of each student once: of whom it was taken before a kill, it is not taken again."""
-        people, there = self._people(found), self.submissions(found)
+        people, there = self.people(found.course), self.submissions(found)
         for user in people:
             if user not in there:
                 kept = self._place(found, user)
@@ -302,9 +308,6 @@ class Collecting:
 
     # ---- places ----------------------------------------------------------------------------
 
-    def _people(self, found: Collection) -> Sequence[str]:
-        group = self._publishing.course(found.course).group
-        return handingin.who_hands_in(self._publishing.broker.members(), group)
 
     def _folder(self, found: Collection) -> Path:
         folder = self._publishing.folder(found.course) / "collected" / found.id

@@ -107,14 +107,10 @@ class Pushed:
         """Keep the files' bytes; what publishing needs.
 
         Raises:
-            OSError: they cannot be kept. GitError: they cannot be read. Nothing is kept then.
+            OSError: they cannot be kept. GitError: they cannot be read. `take_back` then.
         """
-        try:
-            for one in draft.files:
-                self._blobs.put(draft.content(one.path), self._made)
-        except BaseException:
-            self.take_back()
-            raise
+        for one in draft.files:
+            self._blobs.put(draft.content(one.path), self._made)
         return Accepted(
             course=draft.course, commit=update.new, author=draft.author,
             notes=self._repo.message(update.new),
@@ -123,5 +119,5 @@ class Pushed:
         )
 
     def take_back(self) -> None:
-        """The push is refused: what was kept of it alone is not needed."""
+        """The push comes to nothing: what was kept of it alone is not needed."""
         self._blobs.take_back(self._made)

@@ -22,11 +22,11 @@ def lay(
         files: (path in what was sent, path below that folder).
         most: bytes of an earlier feedback that is kept as a copy.
     """
-    where, laid, problem = f"{handingin.FEEDBACK}/{found.name}", 0, ""
+    where, laid, new, problem = f"{handingin.FEEDBACK}/{found.name}", 0, 0, ""
     try:
         with opened(home, str(folder_of(found.course)), make=True) as folder:
             for path, target in files:
-                _write(folder, f"{where}/{target}", sent.read(path), most)
+                new += _write(folder, f"{where}/{target}", sent.read(path), most)
                 laid += 1
             folder.sync()
     except FileNotFoundError:
@@ -35,15 +35,20 @@ def lay(
         problem = "something else stands in the way there"
     except Refusal as e:
         problem = e.message
-    return Returned(user, laid, problem)
+    return Returned(user, laid, problem, new)
 
 
-def _write(folder: Folder, path: str, content: bytes, most: int) -> None:
-    """In place of an earlier feedback, which its reader may have written into: a copy stays."""
+def _write(folder: Folder, path: str, content: bytes, most: int) -> bool:
+    """In place of an earlier feedback, which its reader may have written into: a copy stays.
+
+    False where it lies there already.
+    """
     was = folder.read(path, most)
     if was.kind == "file" and was.content != content:
         keep_copy(folder, f"{BACKUPS}/{handingin.FEEDBACK}", path, was.content)
     if was.kind not in ("file", "absent"):
         raise Odd(was.problem or was.kind)
-    if was.content != content or was.kind == "absent":
-        folder.write(path, content, was=was)
+    if was.kind == "file" and was.content == content:
+        return False
+    folder.write(path, content, was=was)
+    return True

@@ -262,17 +262,17 @@ class Shelf:
         return self.folder(course) / "pending" / f"{commit}.json"
 
     @contextmanager
-    def alone(self, course: str, *, wait: float = _WAIT) -> Iterator[None]:
+    def alone(self, course: str, *, wait: float | None = None) -> Iterator[None]:
         """One publisher of a course at a time, over all processes.
 
         Raises:
-            Busy: there is one, for `wait` seconds.
+            Busy: there is one, for `wait` seconds, else for thirty.
         """
         folder = self.folder(course)
         self.root.mkdir(mode=_OWN, parents=True, exist_ok=True)
         self.root.chmod(_OWN)
         folder.mkdir(mode=_OWN, exist_ok=True)
-        with held(folder / "lock", wait, _BUSY):
+        with held(folder / "lock", _WAIT if wait is None else wait, _BUSY):
             yield
 
 

@@ -18,11 +18,15 @@ _SHOWN = 8
 
 @dataclass(frozen=True)
 class Returned:
-    """What was laid into one student's folder; `problem` where not all of it could be."""
+    """What was laid into one student's folder; `problem` where not all of it could be.
+
+    `new`: how many of the files were not there so before.
+    """
 
     user: str
     files: int
     problem: str = ""
+    new: int = 0
 
 
 def check_name(name: str) -> str:

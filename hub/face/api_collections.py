@@ -63,10 +63,14 @@ class SubmissionOut(BaseModel):
 
 
 class CollectionOut(BaseModel):
-    """A collection; of `submissions` a student sees the own one."""
+    """A collection; of `submissions` a student sees the own one.
+
+    `yours`: whether the caller's own folder is collected.
+    """
 
     name: str
     path: str
+    yours: bool
     due: datetime
     made_by: str
     taken_at: datetime | None
@@ -171,7 +175,8 @@ def collection_out(
 ) -> CollectionOut:
     """A collection as the caller may see it."""
     return CollectionOut(
-        name=found.name, path=found.path, due=found.due, made_by=found.made_by,
+        name=found.name, path=found.path, due=found.due,
+        yours=any(map(caller.owns, use.people(found.course))), made_by=found.made_by,
         taken_at=found.taken_at, feedback_at=found.feedback_at, submissions=[
             _submission_out(x, language)
             for x in use.submissions(found, None if every else caller.name).values()

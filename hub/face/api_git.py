@@ -196,7 +196,8 @@ class _Answer(Response):
             await self._broken(e, 502)(scope, receive, send)
         finally:
             with anyio.CancelScope(shield=True):
-                await backend.end()
+                # the hooks hold their end of the talk: they may have something to take back
+                await backend.end(talk.join)
                 await to_thread.run_sync(talk.join)
 
     def _broken(self, error: GitError, status: int) -> Response:

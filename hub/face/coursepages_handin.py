@@ -9,7 +9,7 @@ from fastapi import Request
 
 from hub.collecting import NOTHING, Collecting
 from hub.core.courses import Collection, Course, Submission
-from hub.core.handingin import FEEDBACK, who_hands_in
+from hub.core.handingin import FEEDBACK
 from hub.core.hours import zone_of
 from hub.errors import Text
 from hub.face import pages, reported, words
@@ -60,7 +60,7 @@ def section(
     """What the section of the page shows, its times in the course's zone."""
     language, made = pages.language_of(request), collecting(request)
     leads = visitor.leads(course.group)
-    every = who_hands_in(use.publishing.broker.members(), course.group)
+    every = made.people(course.name)
     people = every if leads else [x for x in every if visitor.owns(x)]
     own = is_member(course, visitor) and bool(people)
     zone = _zone(course.zone, use.publishing.settings.timezone)

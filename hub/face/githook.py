@@ -126,12 +126,17 @@ class Check:
             return True
         if not draft.ok:
             return self._refused()
-        kept = accepted.as_json(self._pushed.keep(draft, update))
-        refused = self._channel.ask(accept=kept).get("refused", [])
+        taken = False
+        try:
+            kept = accepted.as_json(self._pushed.keep(draft, update))
+            refused = self._channel.ask(accept=kept).get("refused", [])
+            taken = not refused
+        finally:
+            # also where we are ended, or the service is gone: git takes nothing then
+            if not taken:
+                self._pushed.take_back()
         _print(refused)
-        if refused:
-            self._pushed.take_back()
-        return not refused or self._refused()
+        return taken or self._refused()
 
     def _say(self, text: Text) -> None:
         _print([words.text(self._language, text)])

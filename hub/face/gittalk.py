@@ -12,12 +12,16 @@ from typing import Any
 from hub import metrics
 from hub.core.accepted import of_json
 from hub.core.courses import Author
-from hub.errors import Refusal, Unavailable
+from hub.errors import Refusal, Text, Unavailable
 from hub.face import githook, words
 from hub.publishing import Publishing
 from hub.pushing import as_json
 
 log = logging.getLogger("madang.git")
+_IN_A_MOMENT = Text("It will be published in a moment.")
+_WHEN_MENDED = Text(
+    "The push was taken, and is published when that is mended. It need not be pushed again."
+)
 
 
 class Talk(threading.Thread):
@@ -57,9 +61,10 @@ class Talk(threading.Thread):
             log.warning("push to %s: %s", self._course, e.detail)
             lines = words.refusal(self._language, e).splitlines()
             if isinstance(e, Unavailable) and said.get("hook") == "post-receive":
-                # it is main's: `recover` publishes it, and nobody has to try again
-                later = words.say(self._language, "It will be published in a moment.")
-                lines = [later] if e.reason == "busy" else [*lines, later]
+                # it is main's: `recover` publishes it, and nobody has to push again
+                busy = e.reason == "busy"
+                then = words.text(self._language, _IN_A_MOMENT if busy else _WHEN_MENDED)
+                lines = [then] if busy else [*lines, then]
             return {"refused": lines, "lines": lines}
         return {}
 

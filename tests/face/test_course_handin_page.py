@@ -109,10 +109,14 @@ def test_feedback_is_told_to_who_may_look_for_it(service: Running) -> None:
                 json={"files": packed({"ana/grade.html": b"A"})})
     assert made.status_code == 200, made.text
     assert "courses/dl/feedback/hw1" in html(service, "ana")
-    assert "feedback/hw1" not in html(service, "bo")
+    assert "It is in courses/dl/feedback/hw1" in html(service, "ana")
+    assert "Yours, if there is any" in html(service, "bo")
     assert "feedback returned" in html(service, "teacher")
     [one, *_] = call(service, "bo", "GET", "/dl/collections").json()
     assert [(x["user"], x["returned_at"]) for x in one["submissions"]] == [("bo", None)]
+    assert one["yours"]
+    [one, *_] = call(service, "teacher", "GET", "/dl/collections").json()
+    assert not one["yours"]
     [one, *_] = call(service, "ana", "GET", "/dl/collections").json()
     assert one["submissions"][0]["returned_at"] == one["feedback_at"]
 

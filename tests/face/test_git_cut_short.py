@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from hub import metrics
+from hub import metrics, shelf
 from hub.core.courses import Author
 from hub.errors import Unavailable
+from hub.face import githook
 from hub.publishing import Publishing
 from tests.face.pushes import Person, good, kept, pack_of, packed
 from tests.face.running import PREFIX, Running, running, until
@@ -118,9 +118,9 @@ def test_one_person_has_a_few_at_once_and_others_are_served(
 
 
 @pytest.mark.parametrize(("fault", "told"), [
-    (OSError("the store is away"), ""),
-    (Unavailable("The database does not answer."), "The database does not answer."),
-    (Unavailable("Try again in a minute.", reason="busy"), ""),
+    (OSError("the store is away"), "It will be published in a moment."),
+    (Unavailable("The database does not answer."), "is published when that is mended"),
+    (Unavailable("Try again in a minute.", reason="busy"), "It will be published in a moment."),
 ])
 def test_when_publishing_fails_the_pusher_is_told_and_the_tick_does_it(
     publishing: Publishing, teacher: Person, monkeypatch: pytest.MonkeyPatch, fault: Exception,
@@ -137,43 +137,57 @@ def test_when_publishing_fails_the_pusher_is_told_and_the_tick_does_it(
     monkeypatch.setattr(Publishing, "_add", add)
     good(teacher)
     said = teacher.push()
-    assert "It will be published in a moment." in said
     assert told in said
+    assert ("The database does not answer." in said) == ("mended" in told)
     assert "Try again" not in said
     assert publishing.store.course("torch") is None
     broken.clear()
     until(lambda: publishing.store.course("torch"), "it is out")
 
 
-def test_a_hook_that_is_ended_takes_back_what_it_has_kept() -> None:
-    script = """
-import time
-from hub.face import githook
+def test_who_publishes_meanwhile_is_waited_for_and_then_it_is_published(
+    publishing: Publishing, teacher: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf, "_WAIT", 0.2)
+    good(teacher)
+    with publishing.alone("torch"):
+        said = teacher.remote(teacher.push())
+    assert said[-1] == "It will be published in a moment."
+    assert not any("Try again" in x for x in said)
+    until(lambda: publishing.store.course("torch"), "it is out")
 
-class Slow:
-    def __init__(self, *_): pass
-    def all(self, updates):
-        try:
-            print("keeps", flush=True)
-            time.sleep(60)
-        except BaseException:
-            print("takes back", flush=True)
-            raise
 
-class Nobody:
-    def ask(self, **said): return {}
+_SLOW = (
+    "import time; from hub.edge.blobs import Blobs; put = Blobs.put; "
+    "Blobs.put = lambda *x: (time.sleep(0.02), put(*x))[1]; "
+)
 
-githook.Channel, githook.Check = Nobody, Slow
-githook.main("pre-receive")
-"""
-    hook = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, text=True)
-    assert hook.stdout
-    with hook.stdout:
-        assert hook.stdout.readline() == "keeps\n"
-        hook.terminate()
-        assert hook.stdout.read() == "takes back\n"
-    assert hook.wait(20) == 1
+
+def test_who_goes_away_while_files_are_kept_leaves_none_of_them(
+    publishing: Publishing, teacher: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = "from hub.face.githook import main; "
+    assert place in githook._START
+    monkeypatch.setattr(githook, "_START", githook._START.replace(place, place + _SLOW))
+    good(teacher)
+    for i in range(190):
+        teacher.put(f"data/{i}.txt", f"{i} {os.urandom(8).hex()}".encode())
+    teacher.commit("many files")
+
+    def blobs() -> int:
+        return sum(1 for _ in publishing.blobs.root.glob("*/*"))
+
+    pushing = subprocess.Popen(
+        ["git", "push", "-q", teacher.url(), "main"], cwd=teacher.folder, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until(lambda: blobs() > 100, "half of them are kept")
+    os.killpg(pushing.pid, signal.SIGKILL)
+    pushing.wait()
+    until(lambda: not gits(), "git has ended")
+    until(lambda: blobs() == 0, "all are taken back")
+    assert publishing.store.course("torch") is None
+    teacher.push()
+    assert publishing.store.course("torch")
 
 
 def _serve_and_die(folder: Path, told: Any) -> None:

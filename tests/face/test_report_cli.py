@@ -79,6 +79,7 @@ def test_the_report_as_a_page(service: Running, tmp_path: Path) -> None:
     assert "<script" not in page
     assert say(service, "report", "--html", "-").stdout.startswith("<!doctype html>")
     assert say(service, "report", "--html", tmp_path).returncode == 2
+    assert "one of" in say(service, "report", "--html", target, "--json").stderr
     assert say(service, "report", "--html", target, "--for", "bo").returncode == 2
 
 

@@ -236,6 +236,13 @@ def test_it_is_known_who_got_feedback_also_when_collected_again(room: Class) -> 
     found = room.collecting.submissions(hw1)
     assert {k: x.returned_at for k, x in found.items()} == {"ana": at, "bo kim": None}
     assert room.collecting.submissions(hw1, "ana") == {"ana": found["ana"]}
+    room.home("bo kim")
+    again = room.collecting.give_back(
+        "dl", "hw1", packed({"ana/g.txt": b"g", "bo-20kim/g.txt": b"g"}), "prof")
+    assert [(x.files, x.new) for x in again] == [(1, 0), (1, 1)]
+    found = room.collecting.submissions(hw1)
+    assert {k: x.returned_at for k, x in found.items()} == {"ana": at, "bo kim": room.now}, (
+        "what lies there already is no news")
 
 
 def test_what_a_student_wrote_into_it_is_not_lost(room: Class) -> None:

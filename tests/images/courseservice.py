@@ -146,7 +146,7 @@ def collection_of(name: str, due: datetime, **own: Any) -> dict[str, Any]:
     """A collection as a student sees it; `own`: what was taken of them, nothing for not yet."""
     taken = {"user": "s", "files": 2, "size": 9, "taken_at": due.isoformat(), "problem": "",
              "returned_at": None}
-    return {"name": name, "path": name, "due": due.isoformat(), "made_by": "lee",
+    return {"name": name, "path": name, "yours": True, "due": due.isoformat(), "made_by": "lee",
             "taken_at": None, "feedback_at": None, "submissions": [taken | own] if own else []}
 
 

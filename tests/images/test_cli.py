@@ -119,7 +119,8 @@ def test_one_that_gave_its_slice_back_is_seen_in_the_line_again(service: Service
     ]
     service.run |= {"attempt": 2}
     assert "succeeded, attempt 2" in madang(service, "run", "list").stdout
-    service.run |= {"metrics": {"loss": 0.1, "손실\x1b[2J": [1, None]}, "message": "a\x9b\nb"}
+    service.run |= {"metrics": {"loss": 0.1, "손실\x1b[2J": [1, None]}, "message": "a\x9b\nb",
+                    "folder": "2026-01-01T00:00\x1b[2J"}
     shown = madang(service, "run", "show", "ab12").stdout
     assert "attempt      2\n" in shown
     assert "\nmetrics\n  loss = 0.1\n  손실 [2J = [1, null]\n" in shown

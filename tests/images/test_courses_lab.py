@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hub.collecting import LEFT_OUT, TOO_LARGE
 from hub.core.coursecells import cells_of, unmarked
 from hub.core.courses import CellChange, Fate
 from hub.face.programs import search_path
@@ -65,20 +66,22 @@ def test_the_item_is_quiet_unless_there_is_something_to_do(
 @pytest.mark.parametrize(("left", "own", "kinds"), [
     (30 * 3600, {}, []), (23 * 3600, {}, ["soon"]), (3599, {}, ["last"]), (-5, {}, []),
     (-5, {"files": 2}, ["taken"]), (-5, {"files": 0}, ["nothing"]),
-    (-5, {"problem": "links were left out"}, ["part"]), (-3 * 86400, {"files": 2}, []),
+    (-5, {"problem": LEFT_OUT}, ["part"]), (-5, {"files": 0, "problem": TOO_LARGE}, ["nothing"]),
+    (-3 * 86400, {"files": 2}, []),
     (-3 * 86400, {"returned_at": "2026-12-01T00:00:00Z"}, ["feedback"]),
     (-5, {"returned_at": "2026-12-01T00:00:00Z"}, ["feedback", "taken"]),
     (-5, {"returned_at": "2026-11-01T00:00:00Z"}, ["taken"]),
 ])
 def test_what_is_said_of_a_collection(left: int, own: dict[str, Any], kinds: list[str]) -> None:
     now = datetime(2026, 12, 1, 1, tzinfo=UTC)
-    one = collection_of("hw1", now + timedelta(seconds=left), **own)
+    one = collection_of("homework-of-week-1", now + timedelta(seconds=left), **own)
     found = play("coursehanding.js", "m.handing(given[0], given[1]).map(x => [x.kind, "
-                 "m.sentence(x.kind, given[0], {course: 'c', folder: 'courses/c'}, say, given[1], "
-                 "'en')])", one, now.timestamp())
+                 "m.sentence(x.kind, given[0], given[2], say, given[1], 'en')])",
+                 one, now.timestamp(), "deep-learning-2026")
     assert [kind for kind, _ in found] == kinds
     for kind, text in found:
-        assert "hw1" in text
+        assert text.startswith("deep-learning-2026, homework-of-week-1: ")
+        assert len(text) <= 140, "Lab cuts the rest"
         assert "{" not in text
         assert "undefined" not in text
         assert ("Files: 2" in text) == (kind in ("taken", "part"))

@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -123,15 +123,19 @@ class Backend:
         done, _ = await asyncio.wait({self._said}, timeout=_GRACE)
         return self._said.result().decode(errors="replace") if done else ""
 
-    async def end(self) -> None:
-        """End it, and all that it has started, wherever they are."""
-        await asyncio.to_thread(self._end)
+    async def end(self, rest: Callable[[float], object] = lambda _: None) -> None:
+        """End it, and all that it has started, wherever they are.
+
+        Args:
+            rest: waits so many seconds for what git has started, which may live longer than git.
+        """
+        await asyncio.to_thread(self._end, rest)
         self._said.cancel()
         self._given.close()
         for pipe in self._pipes:  # one that nobody reads to its end does not close itself
             pipe.close()
 
-    def _end(self) -> None:
+    def _end(self, rest: Callable[[float], object]) -> None:
         """Told first: a git that is killed leaves its locks, and nobody could push any more."""
         if self._process.returncode is not None:
             return  # the number may be another's by now
@@ -143,6 +147,7 @@ class Backend:
             ended.poll(_GRACE * 1000)
         finally:
             os.close(leader)
+        rest(_GRACE)
         self._signal(signal.SIGKILL)  # what has outlived its leader, too
         self._process.wait()
 

@@ -192,6 +192,7 @@ _KO = {
     "{course}: the first release": "{course}: 첫 릴리스",
     "left out: {names}": "뺀 것: {names}",
     "it cannot be published like this": "이대로는 공개할 수 없습니다",
+    "one of --html and --json": "--html과 --json 중 하나만 쓰세요",
     "one of --again and --drop": "--again과 --drop 중 하나만 쓰세요",
     "{name} is not collected": "{name}: 걷지 않습니다",
     "nothing is collected": "걷는 과제가 없습니다",

@@ -25,12 +25,14 @@ def report(
     since: Annotated[str, typer.Option(help="12h, 7d, or a date, 2026-11-23.")] = "24h",
     until: Annotated[str, typer.Option(help="The same. [default: now]")] = "",
     user: Annotated[str, typer.Option("--for", help="Whose (operators).")] = "",
-    html: Annotated[str, typer.Option(
-        "--html", metavar="FILE", help="As a page, with pictures; - is the terminal.")] = "",
+    html: Annotated[str, typer.Option("--html", metavar="FILE", help=(
+        "As a page, of one person's runs with their pictures; - is the terminal."))] = "",
     as_json: Json = False,
 ) -> None:
     """What ran since, what failed where, what it took, and its figures."""
     asked = {"since": since, **({"until": until} if until else {}), **_user(user)}
+    if html and as_json:
+        raise Problem(t("one of --html and --json"))
     if html:
         page = {"format": "html", **asked}
         _write(html, Client().text("report", params=page, timeout=_SLOW))

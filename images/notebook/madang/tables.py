@@ -64,7 +64,7 @@ def cell(value: object) -> str:
     if isinstance(value, list):
         return plain(", ".join(map(str, value)))
     text = str(value)
-    return moment(text) if _TIME.match(text) else plain(text)
+    return plain(moment(text) if _TIME.match(text) else text)
 
 
 def plain(text: str) -> str:

@@ -27,10 +27,10 @@ export const handing = ({due, submissions: [own]}, now) => {
   return left > 0 && left <= SOON ? [{kind, mark: `${kind} ${due}`}] : [];
 };
 
-export const sentence = (kind, {name, path, due, submissions: [own]}, {course, folder}, say, now,
-  language) =>
+// Lab shows 140 characters of it: what matters comes first, and the folder is a button.
+export const sentence = (kind, {name, due, submissions: [own]}, course, say, now, language) =>
   fill(say[`hand.${kind}`], {
-    course, name, folder: `${folder}/${path}`, time: clock(due, now, language),
+    course, name, time: clock(due, now, language),
     count: own?.files, why: own?.problem || say['hand.empty'],
   });
 
@@ -42,20 +42,34 @@ export class Handing {
     this._app = app;
     this._say = say;
     this._ask = ask;
-    this._told = {};
+    this._told = {}; // what could not be written
+    this._shown = new Map(); // course/collection → {due, id}: a deadline that stands on the page
     this._key = `madang:handing:${app.serviceManager.serverSettings.baseUrl}`;
   }
 
-  // In the courses where somebody is a student. What one course does not answer, it does later.
+  // What one course does not answer, it does at the next look.
   async look(courses, folder) {
-    for (const {name} of courses.filter(one => one.role === 'member')) {
+    for (const {name} of courses) {
       try {
         const found = await this._ask('GET', `/${name}/collections`);
-        for (const one of found) {
+        this._clear(name, found);
+        for (const one of found.filter(({yours}) => yours)) {
           this._news(one, {course: name, folder: `${folder}/${name}`});
         }
       } catch (error) {
         console.warn(name, error);
+      }
+    }
+  }
+
+  // A deadline that is another now, or over, does not stand there any more.
+  _clear(course, found) {
+    const still = new Map(found.map(one => [`${course}/${one.name}`, one]));
+    for (const [id, {due, notice}] of this._shown) {
+      const one = still.get(id);
+      if (id.startsWith(`${course}/`) && (one?.due !== due || one.submissions.length)) {
+        this._lab.apputils.Notification.dismiss(notice);
+        this._shown.delete(id);
       }
     }
   }
@@ -66,7 +80,13 @@ export class Handing {
     const id = `${where.course}/${one.name}`;
     const fresh = handing(one, now).filter(({mark}) => !told[id]?.includes(mark));
     for (const {kind} of fresh) {
-      this._tell(kind, one, where, now);
+      const notice = this._tell(kind, one, where, now);
+      if (kind === 'soon' || kind === 'last') {
+        if (this._shown.has(id)) {
+          this._lab.apputils.Notification.dismiss(this._shown.get(id).notice);
+        }
+        this._shown.set(id, {due: one.due, notice});
+      }
     }
     if (fresh.length) {
       const marks = [...(told[id] ?? []), ...fresh.map(({mark}) => mark)];
@@ -76,28 +96,41 @@ export class Handing {
 
   _tell(kind, one, where, now) {
     const say = this._say();
-    const path = kind === 'feedback' ? `${where.folder}/feedback/${one.name}` : '';
-    const text = sentence(kind, one, where, say, now, document.documentElement.lang || 'en');
-    const open = () => this._app.commands.execute('filebrowser:go-to-path', {path});
-    this._lab.apputils.Notification.emit(text, LOUD[kind] ?? 'info', {
+    const path = `${where.folder}/${kind === 'feedback' ? `feedback/${one.name}` : one.path}`;
+    const text = sentence(kind, one, where.course, say, now, document.documentElement.lang || 'en');
+    const open = () => this._open([path, where.folder]);
+    return this._lab.apputils.Notification.emit(text, LOUD[kind] ?? 'info', {
       autoClose: false,
-      actions: path ? [{label: say['hand.open'], callback: open}] : [],
+      actions: [{label: say['hand.open'], callback: open}],
     });
+  }
+
+  // The first of these folders that is there: nobody has to have begun before a deadline.
+  async _open(paths) {
+    const {contents} = this._app.serviceManager;
+    for (const path of paths) {
+      const found = await contents.get(path, {content: false}).catch(() => null);
+      if (found?.type === 'directory') {
+        await this._app.commands.execute('filebrowser:go-to-path', {path});
+        return;
+      }
+    }
   }
 
   _read() {
     try {
-      return JSON.parse(localStorage.getItem(this._key)) ?? {};
+      return {...JSON.parse(localStorage.getItem(this._key)), ...this._told};
     } catch {
       return this._told; // not allowed, or not ours
     }
   }
 
   _write(told) {
-    this._told = told;
     try {
       localStorage.setItem(this._key, JSON.stringify(told));
+      this._told = {};
     } catch (error) {
+      this._told = told;
       console.warn(error); // it is told once more by the next page
     }
   }
