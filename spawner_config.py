@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+from jupyterhub.services import service
+
 import hub.config
 from hub import metrics
 from hub.broker import open_broker
@@ -57,6 +59,8 @@ accounts.configure(c, settings, broker)
 c.JupyterHub.load_groups = accounts.groups(broker)
 
 # ---- the service, and the command line on the host ----------------------------------------------
+# a service that was killed would be missed for half a minute; no setting reaches these spawners
+service._ServiceSpawner.poll_interval = 5  # noqa: SLF001
 c.JupyterHub.services = [
     {
         "name": SERVICE,

@@ -5,7 +5,9 @@ who was taken out cannot.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,12 @@ from traitlets.config import Config
 from hub.broker import Broker
 from hub.config import Settings
 from hub.core.roster import Role
-from hub.errors import BadInput
+from hub.errors import BadInput, Text
 from hub.face import keys, words
 
+log = logging.getLogger("madang.accounts")
 _OIDC_SCOPES = ["openid", "profile", "email"]
+_LOGINS, _DIRECTORY = 8, 20.0  # log-ins that ask a directory at once; seconds for one
 
 
 def configure(c: Config, settings: Settings, broker: Broker) -> None:
@@ -64,21 +68,21 @@ def rostered(base: type[Authenticator], broker: Broker) -> type[Authenticator]:
             model = found if isinstance(found, dict) else {"name": found}
             name = self.normalize_username(model["name"])
             if name not in self.allowed_users:
-                raise _not_listed(handler, name)
+                raise _said(handler, 403, Text(
+                    "{name} is not on Madang's list of people. Please ask the operator to add you.",
+                    name=name,
+                ))
             # False and not None: who is no operator any more loses the hub's own mark too
             return {**model, "admin": name in self.admin_users}
 
     return Rostered
 
 
-def _not_listed(handler: Any, name: str) -> web.HTTPError:
-    language = words.choose(handler.request.headers.get("Accept-Language"))
-    text = words.say(
-        language, "{name} is not on Madang's list of people. Please ask the operator to add you.",
-        name=name,
-    )
+def _said(handler: Any, status: int, told: Text) -> web.HTTPError:
+    """An error that the hub's page tells in the reader's language."""
+    text = words.text(words.choose(handler.request.headers.get("Accept-Language")), told)
     # log_message is a %-format of its own
-    error = web.HTTPError(403, text.replace("%", "%%"))
+    error = web.HTTPError(status, text.replace("%", "%%"))
     vars(error)["jupyterhub_message"] = text
     return error
 
@@ -125,6 +129,7 @@ class _PamWithoutAccounts(PAMAuthenticator):
 def _ldap(c: Config, settings: Settings) -> type[Authenticator]:
     _need(settings, "ldap_server", "ldap_bind_dn")
     try:
+        from ldap3.core.exceptions import LDAPExceptionError
         from ldapauthenticator import LDAPAuthenticator  # an optional package
     except ImportError as e:
         raise BadInput(
@@ -133,7 +138,34 @@ def _ldap(c: Config, settings: Settings) -> type[Authenticator]:
         ) from e
     c.LDAPAuthenticator.server_address = settings.ldap_server
     c.LDAPAuthenticator.bind_dn_template = list(settings.ldap_bind_dn)
-    return LDAPAuthenticator  # type: ignore[no-any-return]
+    return _aside(LDAPAuthenticator, LDAPExceptionError)
+
+
+def _aside(base: type[Authenticator], *faults: type[Exception]) -> type[Authenticator]:
+    """`base`, in threads of its own: it asks a directory and waits in the hub's only loop for it.
+
+    Whoever logs in waits for `_DIRECTORY` seconds; the others notice nothing.
+
+    Args:
+        faults: what it raises where the directory does not answer.
+    """
+    threads = ThreadPoolExecutor(_LOGINS, thread_name_prefix="madang-login")
+    late: tuple[type[Exception], ...] = (TimeoutError, *faults)
+
+    class Aside(base):
+        async def authenticate(self, handler: Any, *rest: Any, **named: Any) -> Any:
+            ask = super().authenticate
+            asked = threads.submit(lambda: asyncio.run(ask(handler, *rest, **named)))
+            try:
+                return await asyncio.wait_for(asyncio.wrap_future(asked), _DIRECTORY)
+            except late as e:
+                log.error("the directory does not answer: %s", e or "in time")  # noqa: TRY400
+                raise _said(handler, 503, Text(
+                    "The directory of accounts does not answer just now. Try again in a minute; if "
+                    "that does not help, tell the operator."
+                )) from None
+
+    return Aside
 
 
 def _need(settings: Settings, *names: str) -> None:

@@ -72,8 +72,20 @@ class Child:
         return self.process.pid if self.process and self.process.returncode is None else None
 
     def start(self) -> None:
-        """Start it now."""
+        """Start it now.
+
+        Raises:
+            OSError: it cannot be: no disk, no memory. It is due again after a pause.
+        """
+        try:
+            self._start()
+        except OSError:
+            self._pause(1.0)
+            raise
+
+    def _start(self) -> None:
         program = self.program
+        program.log.parent.mkdir(parents=True, exist_ok=True)
         with program.log.open("ab") as log:
             self.process = subprocess.Popen(
                 program.argv, env={**os.environ, **program.env}, cwd=program.cwd,
@@ -95,12 +107,15 @@ class Child:
         if self.process is None or (code := self.process.poll()) is None:
             return None
         self.process = None
-        now = time.monotonic()
-        if now - self._begun >= _STEADY:
+        if time.monotonic() - self._begun >= _STEADY:
             self._wait = 0.0
-        self._not_before = now + self._wait
-        self._wait = min(max(1.0, self._wait * 2), _LONGEST)
+        self._pause(0.0)
         return code
+
+    def _pause(self, least: float) -> None:
+        wait = max(least, self._wait)
+        self._not_before = time.monotonic() + wait
+        self._wait = min(max(1.0, wait * 2), _LONGEST)
 
     def stop(self) -> None:
         """Ask it to stop, then kill it and whatever is left in its session."""
@@ -115,7 +130,11 @@ class Child:
         self.process = None
 
     def rotate(self) -> None:
-        """Cut the log when it has grown too long; keep the last few."""
+        """Cut the log when it has grown too long; keep the last few, where there is room for them.
+
+        Raises:
+            OSError: it cannot be cut.
+        """
         log = self.program.log
         if not log.exists() or log.stat().st_size < _LOG_BYTES:
             return
@@ -123,7 +142,11 @@ class Child:
             older = log.with_name(f"{log.name}.{number}")
             if older.exists():
                 older.rename(log.with_name(f"{log.name}.{number + 1}"))
-        shutil.copy2(log, log.with_name(f"{log.name}.1"))
+        newest = log.with_name(f"{log.name}.1")
+        try:
+            shutil.copy2(log, newest)
+        except OSError:  # a full disk: what is cut is lost, and makes room
+            newest.unlink(missing_ok=True)
         os.truncate(log, 0)
 
 

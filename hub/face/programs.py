@@ -16,7 +16,7 @@ from hub.face.children import Program
 from hub.machine import taken
 
 ROOT = Path(__file__).resolve().parents[2]
-_PAGES = Path(__file__).parent / "proxy"  # shown while the hub is away
+_PAGES = Path(__file__).parent / "proxy"  # error.html: shown while the hub is away
 _PROXY_START = 10
 
 
@@ -49,7 +49,8 @@ def _proxy(settings: Settings) -> list[str]:
     if not node or not script.exists():
         raise Unavailable("The proxy is not installed: `make run` installs Node.js and it.")
     return [
-        node, str(script), "--ip", settings.bind, "--port", str(settings.port),
+        node, "--require", str(_PAGES / "steady.cjs"), str(script),
+        "--ip", settings.bind, "--port", str(settings.port),
         "--api-ip", "127.0.0.1", "--api-port", str(settings.proxy_api_port),
         # not the hub's error pages: most errors are that the hub is away
         "--error-path", str(_PAGES),
@@ -132,6 +133,7 @@ RestartSec=2
 # the supervisor stops the hub, then the proxy; containers belong to Docker and go on
 KillMode=mixed
 TimeoutStopSec=60
+LimitNOFILE=65536
 UMask=0027
 
 [Install]

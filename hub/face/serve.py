@@ -9,6 +9,7 @@ import fcntl
 import logging
 import logging.handlers
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -27,6 +28,8 @@ log = logging.getLogger("madang.serve")
 _LOOK = 0.2  # seconds between two looks at the children
 _HOUSEKEEPING = 30.0
 _DEATHS = 2
+_FILES = 65536
+_PID = 12  # characters of the file with the supervisor's number
 _START = 120  # seconds the hub may take to answer
 
 
@@ -73,7 +76,11 @@ class Supervisor:
                 self._start(child)
 
     def _start(self, child: Child) -> None:
-        child.start()
+        try:
+            child.start()
+        except OSError as e:  # the others go on, and so does this one when there is room again
+            log.error("%s cannot be started: %s", child.program.name, e)  # noqa: TRY400
+            return
         log.info("%s started, pid %s", child.program.name, child.pid)
         if child.starts > 1 and child.program.restarted:
             child.program.restarted()
@@ -84,7 +91,10 @@ class Supervisor:
 
     def _tidy(self) -> None:
         for child in self.children:
-            child.rotate()
+            try:
+                child.rotate()
+            except OSError as e:
+                log.error("the log of %s stays long: %s", child.program.name, e)  # noqa: TRY400
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
@@ -110,6 +120,7 @@ def serve(settings: Settings, config: Path | None, prepare: Callable[[], str]) -
     """
     with lock(settings):
         _log_to(settings)
+        _many_files()
         gateway = prepare()
         check_ports(settings, gateway)
 
@@ -137,16 +148,17 @@ def lock(settings: Settings) -> Iterator[None]:
     path = pid_file(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     (settings.data / "log").mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    # not "w": it is another's until it is locked. No longer than before: the disk may be full
+    with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+") as file:  # noqa: PTH123
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as e:
             raise Unavailable(
                 "Madang is running already (pid {pid}, data in {data}). `madang down` stops it.",
                 pid=running(settings) or "?", data=settings.data) from e
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
+        file.write(f"{os.getpid():<{_PID - 1}}\n")
         file.flush()
+        file.truncate(_PID)
         # the file stays: removed, it could be locked by one and made anew by another
         yield
 
@@ -228,6 +240,14 @@ def _end_of(path: Path, lines: int) -> str:
 def healthy(settings: Settings) -> bool:
     """Whether the hub answers where people reach it."""
     return all(answers(f"{url(settings)}{x}") for x in ("/hub/health", "/services/madang/health"))
+
+
+def _many_files() -> None:
+    """As many open files as the machine allows: 200 people's streams are more than 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _log_to(settings: Settings) -> None:

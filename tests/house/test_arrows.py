@@ -37,9 +37,9 @@ _FLOOR_LIBRARY = {
 }
 _FACE_LIBRARY = {
     "anyio", "babel", "docker", "dockerspawner", "fastapi", "jinja2", "jupyterhub",
-    "jupyterhub_idle_culler", "ldapauthenticator", "markupsafe", "oauthenticator", "pamela",
-    "prometheus_client", "pydantic", "requests", "rich", "starlette", "tornado", "traitlets",
-    "typer", "uvicorn",
+    "jupyterhub_idle_culler", "ldap3", "ldapauthenticator", "markupsafe", "oauthenticator",
+    "pamela", "prometheus_client", "pydantic", "requests", "rich", "starlette", "tornado",
+    "traitlets", "typer", "uvicorn",
 }
 _IMAGE_LIBRARY = {
     "httpx", "typer", "rich", "papermill", "nbclient", "nbformat", "jupyter_client",
