@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from hub import allowed, metrics, mounts, sight, stopping
+from hub import allowed, metrics, mounts, sight
 from hub.config import Settings
 from hub.containers import ContainerOptions, container_options, slice_of
 from hub.core import claims, holding, policy, roster, sizes
@@ -70,12 +70,12 @@ class Broker:
         self.edges = edges
         self._clock = clock
         self._guarded = datetime.min.replace(tzinfo=UTC)
-        self._stops = Stops(edges)
+        self._stops = Stops(edges, settings.data, lambda: self._clock())
         self._lost_zones = LostZones()
         self.outlook = Outlook(edges.store, clock)
 
     def close(self) -> None:
-        """Let the stops under way finish; no new ones."""
+        """Let the stops and removals under way finish; no new ones."""
         self._stops.close()
 
     # ---- asking ----------------------------------------------------------------------------
@@ -261,7 +261,7 @@ class Broker:
             unit.state = state
         metrics.moved(before, state)
         self._act_all((*effects, *more))
-        self._stops.again(state, seen.containers or {}, self._clock())
+        self._stops.again(state, seen.containers, self._clock())
         self._lost_zones.look(state.house)
         self._guard_network(at)
 
@@ -321,7 +321,7 @@ class Broker:
             if lease:
                 self._stops.stop(lease, self._clock())
         elif isinstance(effect, RemoveContainer):
-            stopping.remove(self.settings.data, self.edges.engine, effect)
+            self._stops.remove(effect)
         else:
             metrics.TOLD.inc()
             log.error("%s", effect.text)

@@ -6,16 +6,13 @@ What was taken is kept as a file for each student on the hub's side: nobody chan
 import logging
 import os
 import secrets
-import tarfile
-import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from io import BytesIO
+from functools import partial
 from pathlib import Path
-from typing import IO
 
 from hub import metrics
 from hub.core import handingin
@@ -25,6 +22,7 @@ from hub.core.handingin import Returned
 from hub.core.names import safe_name
 from hub.core.schedules import moment_of
 from hub.errors import BadInput, NotFound, Refusal, Text, Unavailable
+from hub.handedin import packed
 from hub.publishing import Publishing
 from hub.returning import lay
 from hub.unpacking import Sent, of_home
@@ -201,22 +199,9 @@ class Collecting:
         """What was taken of each student, or of one."""
         return {x.user: x for x in self._store.submissions(found.id, user)}
 
-    def archive(self, found: Collection) -> IO[bytes]:
-        """All that was handed in: `<student>/<name>/…`, a tar.gz; an open file to close.
-
-        Raises:
-            Unavailable: the disk is full.
-        """
-        file = tempfile.TemporaryFile(dir=self._folder(found))  # noqa: SIM115 - given away
-        try:
-            with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as tar:
-                for user in sorted(self.submissions(found)):
-                    self._pack(tar, found, user)
-            file.seek(0)
-        except OSError as e:
-            file.close()
-            raise Unavailable("The archive cannot be made: {error}.", error=e) from e
-        return file
+    def archive(self, found: Collection) -> Generator[bytes, None, None]:
+        """All that was handed in, in pieces: see `handedin.packed`."""
+        return packed(found, self.submissions(found), partial(self._place, found), self._limits)
 
     # ---- the deadline ----------------------------------------------------------------------
 
@@ -294,20 +279,7 @@ class Collecting:
             part.unlink(missing_ok=True)
             raise Unavailable("What was handed in cannot be stored: {error}.", error=e) from e
 
-    def _pack(self, tar: tarfile.TarFile, found: Collection, user: str) -> None:
-        try:
-            sent = Sent(self._place(found, user).read_bytes(), self._limits)
-        except FileNotFoundError:  # nothing was there to be taken
-            return
-        for entry in sent.entries():
-            if entry.mode.startswith("100"):
-                info = tarfile.TarInfo(f"{handingin.folder_name(user)}/{found.name}/{entry.path}")
-                content = sent.read(entry.path)
-                info.size, info.mtime = len(content), int(found.due.timestamp())
-                tar.addfile(info, BytesIO(content))
-
     # ---- places ----------------------------------------------------------------------------
-
 
     def _folder(self, found: Collection) -> Path:
         folder = self._publishing.folder(found.course) / "collected" / found.id
@@ -325,4 +297,3 @@ class Collecting:
                 log.warning("what is due is collected later: %s", e.detail)
             except Exception:
                 log.exception("what is due is not collected")
-

@@ -1,4 +1,4 @@
-"""What takes seconds and must not hold up the tick: starts and stops of runs, in threads."""
+"""What takes seconds and must not hold up the tick: starts, stops and removals, in threads."""
 
 import logging
 import threading
@@ -9,7 +9,7 @@ log = logging.getLogger("madang.errands")
 
 
 class Errands:
-    """Starts and stops, never two at once for one run."""
+    """Starts and stops, never two at once for one run, or for one lease."""
 
     def __init__(self) -> None:
         self._starts = ThreadPoolExecutor(4, thread_name_prefix="madang-start")

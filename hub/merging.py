@@ -25,6 +25,7 @@ log = logging.getLogger("madang.courses")
 SMALL = 1 << 20  # bytes of a student's
 _LARGE = 4  # larger ones of students that choose in them, in memory at once
 _PATIENCE = 5.0  # seconds that one more waits: its request holds one of the service's threads
+_CROWD = 64  # large ones that are merged and that wait: a class begins all at once
 _KEPT = 256  # parsed notebooks of releases
 _ALIKE = 0.5  # share of a release's ids by which a notebook is taken for the same one
 _KINDS = frozenset({"code", "markdown", "raw"})
@@ -135,7 +136,7 @@ class Merging:
     def _called(self, function: str, *given: bytes, who: str) -> tuple[Any, bytes]:
         """(what is told of it, the notebook) of one of those below that work aside."""
         with self._lock:
-            self._aside = self._aside or Aside()
+            self._aside = self._aside or Aside(crowd=_CROWD)
         try:
             made = self._aside.call(f"hub.merging:{function}", *given, who=who)
         except TooMuch:

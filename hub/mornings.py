@@ -63,8 +63,8 @@ class Mornings:
         since = max(last or due - timedelta(days=1), now - _LONGEST)
         # first: a report that can never be written must not be tried for ever
         self._mark.write_text(now.isoformat())
-        report = self._reports.between(None, since, now)
-        return sum(self._put(user, since, now) for user in sorted(report.people))
+        people = self._reports.people(since, now)
+        return sum(self._put(user, since, now) for user in sorted(people))
 
     def _due(self, now: datetime) -> datetime | None:
         """The last time that reports were due."""

@@ -76,6 +76,13 @@ class Reports:
         made = replace(made, unrun=tuple(unrun))
         return made if user else replace(made, still=self.batch.counts())
 
+    def people(self, first: datetime, last: datetime) -> set[str]:
+        """The `people` of everybody's report, without making it."""
+        store = self.batch.broker.edges.store
+        return store.who_ended(first, last) | {
+            x.schedule.user for x in store.unrun(first, last)
+        }
+
     def entry(self, run: Run) -> Entry:
         """A run beside the one before it."""
         return report.entry_of(run, self.batch.list(user=run.user, limit=_RUNS))

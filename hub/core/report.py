@@ -1,5 +1,6 @@
 """What ran since: how it ended, what it took, its figures, and the run that it is compared with."""
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -115,18 +116,22 @@ def report_of(runs: Iterable[Run], since: datetime, until: datetime) -> Report:
     """The report of these runs, of whom the older ones are there to compare with."""
     known = sorted(runs, key=lambda x: (x.asked_at, x.id))
     ended = [x for x in known if x.ended_at and x.done and since <= x.ended_at < until]
-    swept = list(dict.fromkeys(x.sweep for x in ended if x.sweep))
-    by_notebook: dict[tuple[str, str], list[Run]] = defaultdict(list)
+    swept: dict[str, list[Run]] = {x.sweep: [] for x in ended if x.sweep}
     for run in known:
-        by_notebook[run.user, run.notebook].append(run)
+        if run.sweep in swept:
+            swept[run.sweep].append(run)
+    earlier = _Earlier(known)
     alone = sorted(
         (x for x in ended if not x.sweep),
         key=lambda x: (x.stage not in FAILED, -x.ended_at.timestamp() if x.ended_at else 0, x.id),
     )
     return Report(
         since, until,
-        tuple(entry_of(x, by_notebook[x.user, x.notebook]) for x in alone),
-        tuple(_swept(x, known) for x in reversed(swept)),
+        tuple(_entry(x, earlier.before(x)) for x in alone),
+        tuple(
+            Swept(id, its[0].user, its[0].notebook, Counter(x.stage for x in its))
+            for id, its in reversed(swept.items())
+        ),
         Counter(x.stage for x in ended),
         Counter(x.stage for x in known if not x.done),
     )
@@ -134,8 +139,7 @@ def report_of(runs: Iterable[Run], since: datetime, until: datetime) -> Report:
 
 def entry_of(run: Run, others: Sequence[Run]) -> Entry:
     """A run beside the one before it among `others`."""
-    before = before_of(run, others)
-    return Entry(run, before, tuple(figures(run.metrics, before.metrics if before else None)))
+    return _entry(run, before_of(run, others))
 
 
 def before_of(run: Run, others: Iterable[Run]) -> Run | None:
@@ -161,6 +165,27 @@ def took(run: Run) -> float | None:
     return max(0.0, (run.ended_at - run.started_at).total_seconds())
 
 
-def _swept(id: str, known: Iterable[Run]) -> Swept:
-    its = [x for x in known if x.sweep == id]
-    return Swept(id, its[0].user, its[0].notebook, Counter(x.stage for x in its))
+def _entry(run: Run, before: Run | None) -> Entry:
+    return Entry(run, before, tuple(figures(run.metrics, before.metrics if before else None)))
+
+
+class _Earlier:
+    """`before_of` for many runs outside of sweeps: looking through all for each is quadratic."""
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self._by_end: dict[tuple[str, str], list[tuple[datetime, str, Run]]] = defaultdict(list)
+        for x in runs:
+            if x.stage is RunStage.SUCCEEDED and x.ended_at and not x.sweep:
+                self._by_end[x.user, x.notebook].append((x.ended_at, x.id, x))
+        for found in self._by_end.values():
+            found.sort(key=lambda x: x[:2])
+
+    def before(self, run: Run) -> Run | None:
+        """The last that had succeeded when this one, which has ended, did."""
+        assert run.ended_at
+        found = self._by_end.get((run.user, run.notebook), [])
+        # of those that ended at the same moment it may be any but the last
+        for i in range(bisect_right(found, run.ended_at, key=lambda x: x[0]) - 1, -1, -1):
+            if found[i][1] != run.id:
+                return found[i][2]
+        return None

@@ -18,9 +18,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,7 +30,8 @@ log = logging.getLogger("madang.aside")
 _ROOT = Path(__file__).resolve().parents[2]
 _AT_ONCE = 2
 _CROWD = 8  # who work and who wait, together
-_OF_ONE = 2  # the same for one person
+_PATIENCE = 20.0  # seconds that one waits for a turn: it holds a thread of the service
+_OF_ONE = 2  # of one person, who work and who wait
 _TIME = 60.0  # seconds for one piece of work: the machine may be busy with what it is there for
 _MEMORY = 3 << 30  # bytes of address space
 _JOBS = 200  # after which a process is made anew, whatever it has kept
@@ -40,20 +41,34 @@ class TooMuch(Refusal):
     """The work took too long, or too much memory, or the notebook is none."""
 
 
+@dataclass(eq=False)
+class _Place:
+    """A place in the line; each is one of its own, whoever has it."""
+
+    who: str
+
+
 class Aside:
-    """Does pieces of work in processes aside; safe from many threads.
+    """Does pieces of work in processes aside; safe from many threads. Who comes first is first.
 
     Args:
         seconds: time for one piece of work.
+        crowd: so many may work and wait, together.
+        patience: seconds to wait for a turn.
     """
 
-    def __init__(self, seconds: float = _TIME) -> None:
+    def __init__(
+        self, seconds: float = _TIME, *, crowd: int = _CROWD, patience: float = _PATIENCE
+    ) -> None:
         self._seconds = seconds
+        self._most = crowd
+        self._patience = patience
         self._idle: list[_Worker] = []
         self._busy: set[_Worker] = set()
-        self._crowd: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._turn = threading.BoundedSemaphore(_AT_ONCE)
+        # the first of them work; a semaphore would let who has just ended in again before who waits
+        self._line: list[_Place] = []
+        self._moved = threading.Condition(self._lock)
         self._closed = False
 
     def close(self) -> None:
@@ -62,6 +77,7 @@ class Aside:
             self._closed = True
             ending = [*self._idle, *self._busy]
             self._idle.clear()
+            self._moved.notify_all()
         for worker in ending:
             worker.end()
 
@@ -70,9 +86,9 @@ class Aside:
 
         Raises:
             TooMuch: it took too long or too much memory, or the function raised.
-            Unavailable: too many ask at once.
+            Unavailable: too many ask at once, or it has waited too long for a turn.
         """
-        with self._queued(who), self._turn:
+        with self._turn(who):
             worker = self._take()
             try:
                 answer, made = worker.work(function, given, self._seconds)
@@ -87,20 +103,27 @@ class Aside:
         )
 
     @contextmanager
-    def _queued(self, who: str) -> Iterator[None]:
-        """A place among those who work and wait."""
-        with self._lock:
-            if self._crowd.total() >= _CROWD or (who and self._crowd[who] >= _OF_ONE):
-                raise Unavailable(
-                    "Other notebooks are being compared just now. Try again in a few seconds.",
-                    reason="busy",
-                )
-            self._crowd[who] += 1
+    def _turn(self, who: str) -> Iterator[None]:
+        """A place in the line, and a turn once those before it have theirs."""
+        place = _Place(who)
+        with self._moved:
+            own = sum(x.who == who for x in self._line) if who else 0
+            if len(self._line) >= self._most or own >= _OF_ONE:
+                raise _busy(f"{len(self._line)} work and wait, {own} of them for {who!r}")
+            self._line.append(place)
         try:
+            with self._moved:
+                if not self._moved.wait_for(lambda: self._may(place), self._patience):
+                    raise _busy(f"{who!r} has waited {self._patience} s for a turn")
             yield
         finally:
-            with self._lock:
-                self._crowd -= Counter({who: 1})
+            with self._moved:
+                self._line.remove(place)
+                self._moved.notify_all()
+
+    def _may(self, place: _Place) -> bool:
+        """Whether it is its turn; at the end all go on, to be told."""
+        return self._closed or any(x is place for x in self._line[:_AT_ONCE])
 
     def _take(self) -> "_Worker":
         with self._lock:
@@ -120,6 +143,13 @@ class Aside:
                 self._idle.append(worker)
         if not kept:
             worker.end()
+
+
+def _busy(detail: str) -> Unavailable:
+    return Unavailable(
+        "Other notebooks are being compared just now. Try again in a few seconds.",
+        reason="busy", detail=detail,
+    )
 
 
 class _Worker:

@@ -108,6 +108,15 @@ class Reads:
         with self._database.begin() as c:
             return [ended - started for started, ended in c.execute(wanted)]
 
+    def who_ended(self, since: datetime, until: datetime) -> set[str]:
+        """Whose runs ended in [since, until)."""
+        # "not in": for an "in" SQLite takes the index of stages, which is the whole history
+        wanted = sa.select(_AT.user).distinct().where(
+            _AT.ended_at >= since, _AT.ended_at < until, _AT.stage.not_in(NOT_DONE)
+        )
+        with self._database.begin() as c:
+            return set(c.scalars(wanted))
+
     def run_counts(self) -> dict[RunStage, int]:
         """How many runs have not ended, by stage."""
         with self._database.begin() as c:

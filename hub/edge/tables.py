@@ -334,6 +334,8 @@ Index("leases_by_end", leases.c.draining_at, sqlite_where=_OVER, postgresql_wher
 Index("runs_by_stage", runs.c.stage)
 Index("runs_by_age", runs.c.asked_at)
 Index("runs_by_owner", runs.c.user, runs.c.asked_at)
+_ENDED: ColumnClause[bool] = literal_column("ended_at IS NOT NULL")
+Index("runs_by_end", runs.c.ended_at, sqlite_where=_ENDED, postgresql_where=_ENDED)
 _SWEPT: ColumnClause[bool] = literal_column("sweep <> ''")
 _SCHEDULED: ColumnClause[bool] = literal_column("schedule <> ''")
 Index("runs_by_sweep", runs.c.sweep, sqlite_where=_SWEPT, postgresql_where=_SWEPT)

@@ -15,6 +15,7 @@ from hub.face.api import ERRORS, HouseRoute, Language, Plain
 from hub.face.api_courses import CourseName, Use, led_course, own_course
 from hub.face.api_drafts import decoded
 from hub.face.caller import Caller
+from hub.face.heavy import heavy
 from hub.face.login import ApiCaller
 
 router = APIRouter(
@@ -100,6 +101,7 @@ def collections(
 
 
 @router.post("", status_code=201)
+@heavy
 def plan(
     course: CourseName, wanted: CollectionIn, caller: ApiCaller, use: Use, language: Language,
     request: Request,
@@ -122,6 +124,7 @@ def drop(
 
 
 @router.post("/{name}/again")
+@heavy
 def again(
     course: CourseName, name: Name, wanted: AgainIn, caller: ApiCaller, use: Use,
     language: Language, request: Request,
@@ -135,6 +138,7 @@ def again(
 @router.get("/{name}/archive", response_model=None, responses={
     200: {"content": {"application/gzip": {"schema": {"type": "string", "format": "binary"}}}},
 })
+@heavy
 def archive(
     course: CourseName, name: Name, caller: ApiCaller, use: Use, request: Request
 ) -> StreamingResponse:
@@ -148,6 +152,7 @@ def archive(
 
 
 @router.post("/{name}/feedback")
+@heavy
 def feedback(
     course: CourseName, name: Name, wanted: FeedbackIn, caller: ApiCaller, use: Use,
     language: Language, request: Request,

@@ -15,6 +15,7 @@ from hub.errors import NotAllowed, NotFound
 from hub.face import coursed, reported, words
 from hub.face.api import ERRORS, HouseRoute, Language, Plain, text_answer, withheld
 from hub.face.caller import Caller
+from hub.face.heavy import heavy
 from hub.face.login import ApiCaller
 from hub.face.reported import SEALED
 from hub.face.views_courses import (
@@ -102,6 +103,7 @@ def one_update(
     "/courses/{course}/updates/{update}/diff", response_model=None,
     responses=text_answer("text/html"),
 )
+@heavy
 def update_diff(
     course: CourseName, update: Number, path: FileQuery, caller: ApiCaller, use: Use,
     language: Language,
@@ -127,6 +129,7 @@ def now_open(wanted: OpenIn, caller: ApiCaller, use: Use) -> OpenOut:
 
 
 @router.post("/courses/{course}/update")
+@heavy
 def update(
     course: CourseName, wanted: UpdateIn, caller: ApiCaller, use: Use, language: Language
 ) -> HandoutOut | NothingOut:
@@ -137,6 +140,7 @@ def update(
 
 
 @router.post("/courses/{course}/updates/{update}/undo")
+@heavy
 def undo(
     course: CourseName, update: Number, caller: ApiCaller, use: Use, language: Language
 ) -> HandoutOut:
@@ -146,6 +150,7 @@ def undo(
 
 
 @router.post("/courses/{course}/fresh")
+@heavy
 def fresh(
     course: CourseName, wanted: FreshIn, caller: ApiCaller, use: Use, language: Language
 ) -> HandoutOut | NothingOut:
@@ -156,6 +161,7 @@ def fresh(
 
 
 @router.post("/courses/{course}/cells")
+@heavy
 def cells(course: CourseName, wanted: CellIn, caller: ApiCaller, use: Use) -> DoneOut:
     """Where two versions of a cell stand side by side: which one stays."""
     member_of(course, caller, use)
@@ -169,6 +175,7 @@ def cells(course: CourseName, wanted: CellIn, caller: ApiCaller, use: Use) -> Do
 
 
 @router.get("/courses/{course}/students")
+@heavy
 def students(course: CourseName, caller: ApiCaller, use: Use) -> list[StudentOut]:
     """Who has which release, what stands side by side, how far each notebook was run."""
     found = led_course(course, caller, use)

@@ -17,6 +17,7 @@ from hub.face import reasons, words
 from hub.face.api import ERRORS, HouseRoute, Language, text_answer, withheld
 from hub.face.api_courses import FileQuery, Use, diff_page
 from hub.face.caller import Caller
+from hub.face.heavy import heavy
 from hub.face.login import ApiCaller
 from hub.face.views_courses import (
     CheckIn,
@@ -36,6 +37,7 @@ DraftId = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", description="A draft's 
 
 
 @router.post("", status_code=201)
+@heavy
 def make(wanted: DraftIn, caller: ApiCaller, use: Use, language: Language) -> DraftOut:
     """What a folder would become as a release, with every problem by file and line."""
     author = author_of(caller)
@@ -51,6 +53,7 @@ def make(wanted: DraftIn, caller: ApiCaller, use: Use, language: Language) -> Dr
 
 
 @router.get("/{id}")
+@heavy
 def look(id: DraftId, caller: ApiCaller, use: Use, language: Language) -> DraftOut:
     """A draft of one's own, against the release that is the newest now."""
     return draft_out(*use.drafts.get(id, author_of(caller)), language)
@@ -64,6 +67,7 @@ def discard(id: DraftId, caller: ApiCaller, use: Use) -> Response:
 
 
 @router.get("/{id}/diff", response_model=None, responses=text_answer("text/html"))
+@heavy
 def diff(
     id: DraftId, path: FileQuery, caller: ApiCaller, use: Use, language: Language
 ) -> Response:
@@ -73,6 +77,7 @@ def diff(
 
 
 @router.post("/{id}/check", status_code=201)
+@heavy
 def check(
     id: DraftId, wanted: CheckIn, caller: ApiCaller, use: Use, language: Language
 ) -> ChecksOut:
@@ -93,6 +98,7 @@ def checks(id: DraftId, caller: ApiCaller, use: Use, language: Language) -> Chec
 
 
 @router.post("/{id}/publish", status_code=201)
+@heavy
 def publish(id: DraftId, wanted: PublishIn, caller: ApiCaller, use: Use) -> ReleaseOut:
     """The draft as the next release."""
     made = use.drafts.publish(id, author_of(caller), wanted.notes, against=wanted.against)

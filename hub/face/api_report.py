@@ -21,6 +21,7 @@ from hub.errors import BadInput, NotAllowed, NotFound
 from hub.face import reasons, reported
 from hub.face.api import ERRORS, HouseRoute, Language, Plain, RunId, Use, text_answer
 from hub.face.caller import Caller
+from hub.face.heavy import heavy
 from hub.face.login import ApiCaller
 from hub.face.reported import SEALED
 from hub.reports import Reports
@@ -96,6 +97,7 @@ class DiffOut(BaseModel):
 
 
 @router.get("/report", response_model=ReportOut, responses=_OR_PAGE)
+@heavy
 def report(
     caller: ApiCaller, reports: ReportsHere, language: Language,
     since: FromWhen = "24h", until: FromWhen = "",
@@ -128,6 +130,7 @@ def report(
 @router.get(
     "/runs/{id}/output", response_model=None, responses=text_answer("application/x-ipynb+json")
 )
+@heavy
 def output(id: RunId, caller: ApiCaller, use: Use, reports: ReportsHere) -> Response:
     """The output notebook, as the run wrote it: a file to download."""
     found = own_run(id, caller, use.batch)
@@ -138,6 +141,7 @@ def output(id: RunId, caller: ApiCaller, use: Use, reports: ReportsHere) -> Resp
 
 
 @router.get("/runs/{id}/export", response_model=None, responses=text_answer("text/html"))
+@heavy
 def export(id: RunId, caller: ApiCaller, use: Use, reports: ReportsHere) -> Response:
     """The output notebook as a page in which nothing runs and nothing is loaded."""
     found = own_run(id, caller, use.batch)
@@ -145,6 +149,7 @@ def export(id: RunId, caller: ApiCaller, use: Use, reports: ReportsHere) -> Resp
 
 
 @router.get("/runs/{id}/diff/{other}", response_model=DiffOut, responses=_OR_PAGE)
+@heavy
 def diff(
     id: RunId, other: RunId, caller: ApiCaller, use: Use, reports: ReportsHere,
     language: Language, format: Format = "json",  # noqa: A002

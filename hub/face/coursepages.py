@@ -28,6 +28,7 @@ from hub.face.api import Use as Rest
 from hub.face.api_courses import CourseName, FileQuery, Number, Use
 from hub.face.api_drafts import DraftId
 from hub.face.caller import Caller
+from hub.face.heavy import heavy
 from hub.face.login import PageVisitor
 from hub.face.spoken import SPOKEN
 from hub.face.views_courses import StudentOut, file_out, handout_out
@@ -53,6 +54,7 @@ def courses(request: Request, visitor: PageVisitor, use: Use, rest: Rest) -> Res
 
 
 @router.get("/courses/{course}")
+@heavy
 def course(
     course: CourseName, request: Request, visitor: PageVisitor, use: Use, rest: Rest
 ) -> Response:
@@ -77,6 +79,7 @@ def course(
 
 
 @router.get("/courses/{course}/updates/{update}")
+@heavy
 def update(
     course: CourseName, update: Number, path: FileQuery, request: Request, visitor: PageVisitor,
     use: Use, rest: Rest,
@@ -94,6 +97,7 @@ def update(
 
 
 @router.get("/courses/{course}/file")
+@heavy
 def file(
     course: CourseName, path: FileQuery, request: Request, visitor: PageVisitor, use: Use,
     rest: Rest,
@@ -115,6 +119,7 @@ def file(
 
 
 @router.get("/courses/drafts/{id}")
+@heavy
 def draft(
     id: DraftId, request: Request, visitor: PageVisitor, use: Use, rest: Rest
 ) -> Response:
@@ -136,6 +141,7 @@ def draft(
 
 
 @router.get("/courses/drafts/{id}/file")
+@heavy
 def draft_file(
     id: DraftId, path: FileQuery, request: Request, visitor: PageVisitor, use: Use, rest: Rest
 ) -> Response:

@@ -20,6 +20,7 @@ from hub.face import pages, reported, sweepplot, words
 from hub.face.api import Plain, RunId, Use
 from hub.face.api_report import FromWhen, ReportsHere, own_run, own_sweep
 from hub.face.caller import Caller
+from hub.face.heavy import heavy
 from hub.face.login import PageVisitor
 
 router = APIRouter(include_in_schema=False)
@@ -33,6 +34,7 @@ Name = Annotated[Plain, Query(max_length=200)]
 
 
 @router.get("/report")
+@heavy
 def report(
     request: Request, visitor: PageVisitor, use: Use, reports: ReportsHere,
     since: FromWhen = "24h",
@@ -53,6 +55,7 @@ def report(
 
 
 @router.get("/runs/{id}")
+@heavy
 def run(
     id: RunId, request: Request, visitor: PageVisitor, use: Use, reports: ReportsHere
 ) -> Response:

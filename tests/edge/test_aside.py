@@ -110,7 +110,7 @@ def test_nobody_fills_all_places(tmp_path: Path) -> None:
     threads = [threading.Thread(target=work, args=(x,)) for x in ("ana", "ana", "bo", "bo", "cho")]
     for thread in threads:
         thread.start()
-    while aside._crowd.total() < len(threads):
+    while len(aside._line) < len(threads):
         time.sleep(0.01)
     with pytest.raises(Unavailable, match="few seconds"):
         aside.call(f"{HERE}:upper", b"", who="ana")

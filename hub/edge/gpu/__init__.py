@@ -1,7 +1,8 @@
 """The node's cards: what there is, making a slice, destroying one.
 
-One edge module in three files: the interface here, `nvml` for real cards (the only importer of
-pynvml), `simulated` for machines without one. Importing it needs no more than nvidia-ml-py.
+One edge module: the interface here, `nvml` for real cards (with `cards`, what it says of one, and
+`intime`, for those that do not answer), `simulated` for machines without one. Importing it needs
+no more than nvidia-ml-py.
 """
 
 from typing import TYPE_CHECKING, Protocol
@@ -23,8 +24,8 @@ class Inventory(Protocol):
         """One look at all cards.
 
         A whole card whose MIG is off is one slice of profile "full". A card that does not answer
-        while another does keeps the slices last seen by this inventory, with `processes` and
-        `used_mib` None: unknown, so neither free nor clean.
+        while another does, or not in time, keeps the slices last seen by this inventory, with
+        `processes` and `used_mib` None: unknown, so neither free nor clean.
 
         Raises:
             Unknown: no usable answer; it says nothing about what is there.

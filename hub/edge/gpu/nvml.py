@@ -6,23 +6,27 @@ card is cut anew.
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from ctypes import byref, c_uint
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import pynvml
 from pynvml import NVMLError
 
-from hub.core.mig import FULL, MODELS, SEVENTHS, SLOTS, Gpu, Sample, Slice, SliceKey, find_model
+from hub.core.mig import FULL, MODELS, SLOTS, Gpu, Sample, Slice, SliceKey
+from hub.edge.gpu.cards import ABSENT, Handle, card, mig_slices, whole
+from hub.edge.gpu.intime import InTime
 from hub.errors import BadInput, Refusal, Unavailable, Unknown
 
-Handle = object  # opaque pointers of ctypes
 _Seen = tuple[Gpu, tuple[Slice, ...]]
-_MIB = 1 << 20
-# what NVML answers for a profile, an index or a GPU instance that is not there
-_ABSENT = (pynvml.NVML_ERROR_NOT_FOUND, pynvml.NVML_ERROR_NOT_SUPPORTED,
-           pynvml.NVML_ERROR_INVALID_ARGUMENT)
+T = TypeVar("T")
+_DRIVER = "the NVIDIA driver"
+# seconds for one look; at first a driver without persistence mode wakes each card
+_LATE, _FIRST = 5.0, 20.0
+_DEAD = (pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_TIMEOUT)
 
 
 def has_driver() -> bool:
@@ -50,10 +54,15 @@ class _Size:
 
 
 class Nvml:
-    """An `Inventory` of the cards of this machine; `node` is its name. Threads may share it."""
+    """An `Inventory` of the cards of this machine; `node` is its name. Threads may share it.
 
-    def __init__(self, node: str) -> None:
+    `late`, `first`: the seconds for which a look waits for a card, and for one never seen yet.
+    """
+
+    def __init__(self, node: str, *, late: float = _LATE, first: float = _FIRST) -> None:
         self._node = node
+        self._late, self._first = late, first
+        self._in_time = InTime()
         self._lock = threading.Lock()
         self._open = False
         self._last: dict[int, _Seen] = {}
@@ -104,12 +113,18 @@ class Nvml:
             self._forget()
 
     def _find(self, handle: Handle, profile: str, start: int) -> Slice | None:
-        gpu = _card(handle, pynvml.nvmlDeviceGetIndex(handle))
-        slices = _mig_slices(self._node, handle, gpu)
+        gpu = card(handle, pynvml.nvmlDeviceGetIndex(handle))
+        slices = mig_slices(self._node, handle, gpu)
         return next((s for s in slices if (s.key.profile, s.key.start) == (profile, start)), None)
 
+    def _begin(self) -> None:
+        if not self._open:
+            pynvml.nvmlInit()
+            self._open = True
+
     def _forget(self) -> None:
-        if self._open:
+        # never under a call that hangs: the driver's end would wait for it
+        if self._open and not self._in_time.hangs():
             self._open = False
             with suppress(NVMLError):
                 pynvml.nvmlShutdown()
@@ -118,9 +133,8 @@ class Nvml:
     def _asking(self, what: str, *, acting: bool = True) -> Iterator[None]:
         """NVML opened, and its errors told apart: a refusal is an answer, all else is none."""
         try:
-            if not self._open:
-                pynvml.nvmlInit()
-                self._open = True
+            if acting:
+                self._begin()
             yield
         except NVMLError as e:
             if acting:
@@ -133,10 +147,10 @@ class Nvml:
         """Each card and its slices; one that does not answer as it was, its processes unknown."""
         seen: list[_Seen] = []
         silent: list[NVMLError] = []
-        count = pynvml.nvmlDeviceGetCount()
-        for index in range(count):
+        count = self._count()
+        for index, answer in enumerate(self._answers(count)):
             try:
-                self._last[index] = self._look(index)
+                self._last[index] = _answer(answer)
                 seen.append(self._last[index])
             except NVMLError as e:
                 silent.append(e)
@@ -144,18 +158,40 @@ class Nvml:
                     gpu, slices = self._last[index]
                     unsure = tuple(replace(s, processes=None, used_mib=None) for s in slices)
                     seen.append((gpu, unsure))
-                elif int(e.value) != pynvml.NVML_ERROR_GPU_IS_LOST:
+                elif int(e.value) not in _DEAD:
                     raise  # only a dead card must not keep the others from starting
         if count and len(silent) == count:
             raise silent[0]
         return seen
 
+    def _count(self) -> int:
+        def count() -> int:
+            self._begin()
+            return int(pynvml.nvmlDeviceGetCount())
+
+        seconds = self._late if self._open else self._first
+        return _answer(self._in_time.ask({_DRIVER: count}, seconds).get(_DRIVER))
+
+    def _answers(self, count: int) -> list[Future[_Seen] | None]:
+        cards = {f"GPU {x}": partial(self._look, x) for x in range(count)}
+        new = any(
+            x not in self._last and not self._in_time.hangs(name) for x, name in enumerate(cards)
+        )
+        came = self._in_time.ask(cards, self._first if new else self._late)
+        return [came.get(name) for name in cards]
+
     def _look(self, index: int) -> _Seen:
         handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        gpu = _card(handle, index)
+        gpu = card(handle, index)
         if gpu.mig:
-            return gpu, tuple(_mig_slices(self._node, handle, gpu))
-        return gpu, (_whole(self._node, handle, gpu),)
+            return gpu, tuple(mig_slices(self._node, handle, gpu))
+        return gpu, (whole(self._node, handle, gpu),)
+
+
+def _answer(answer: Future[T] | None) -> T:
+    if answer is None:
+        raise NVMLError(pynvml.NVML_ERROR_TIMEOUT)
+    return answer.result()
 
 
 def _refuse(what: str, code: int) -> None:
@@ -172,76 +208,6 @@ def _refuse(what: str, code: int) -> None:
         )
 
 
-def _card(handle: Handle, index: int) -> Gpu:
-    name = pynvml.nvmlDeviceGetName(handle)
-    total = pynvml.nvmlDeviceGetMemoryInfo(handle).total // _MIB
-    try:
-        current, _pending = pynvml.nvmlDeviceGetMigMode(handle)
-    except NVMLError as e:
-        if int(e.value) != pynvml.NVML_ERROR_NOT_SUPPORTED:
-            raise
-        current = pynvml.NVML_DEVICE_MIG_DISABLE
-    mig = current == pynvml.NVML_DEVICE_MIG_ENABLE
-    uuid = pynvml.nvmlDeviceGetUUID(handle)
-    return Gpu(uuid, index, name, find_model(name, total), mig, total)
-
-
-def _whole(node: str, handle: Handle, gpu: Gpu) -> Slice:
-    return Slice(
-        key=SliceKey(node, gpu.uuid, FULL, 0), uuid=gpu.uuid, gpu_name=gpu.name,
-        gpu_index=gpu.index, compute=SEVENTHS, memory=SLOTS, memory_mib=gpu.memory_mib,
-        used_mib=_used(handle), processes=_processes(handle),
-    )
-
-
-def _mig_slices(node: str, handle: Handle, gpu: Gpu) -> Iterator[Slice]:
-    for index in range(pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
-        try:
-            device = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index)
-        except NVMLError as e:
-            if int(e.value) not in _ABSENT:
-                raise
-            continue  # the index is sparse: what is missing here does not end the list
-        found = _mig_slice(node, handle, device, gpu)
-        if found is not None:
-            yield found
-
-
-def _mig_slice(node: str, handle: Handle, device: Handle, gpu: Gpu) -> Slice | None:
-    profile = pynvml.nvmlDeviceGetName(device).rpartition("MIG ")[2]
-    if "c." in profile:
-        return None  # `1c.3g.20gb` shares its memory with others: cut by hand, not ours to give
-    id = pynvml.nvmlDeviceGetGpuInstanceId(device)
-    instance = pynvml.nvmlDeviceGetGpuInstanceById(handle, id)
-    place = pynvml.nvmlGpuInstanceGetInfo(instance).placement
-    size = pynvml.nvmlDeviceGetAttributes_v2(device)
-    return Slice(
-        key=SliceKey(node, gpu.uuid, profile, place.start), uuid=pynvml.nvmlDeviceGetUUID(device),
-        gpu_name=gpu.name, gpu_index=gpu.index, compute=size.gpuInstanceSliceCount,
-        memory=place.size, memory_mib=size.memorySizeMB, used_mib=_used(device),
-        processes=_processes(device),
-    )
-
-
-def _used(handle: Handle) -> int | None:
-    try:
-        return int(pynvml.nvmlDeviceGetMemoryInfo(handle).used) // _MIB
-    except NVMLError:
-        return None
-
-
-def _processes(handle: Handle) -> tuple[int, ...] | None:
-    """The host's process ids; None where NVML cannot say, which must never read as "none"."""
-    try:
-        try:
-            found = pynvml.nvmlDeviceGetComputeRunningProcesses_v3(handle)
-        except pynvml.NVMLError_FunctionNotFound:  # drivers before R510
-            found = pynvml.nvmlDeviceGetComputeRunningProcesses_v2(handle)
-    except NVMLError:
-        return None
-    return tuple(sorted(x.pid for x in found))
-
-
 def _must_be_clean(found: Slice | None) -> None:
     if found and found.processes is None:
         raise Unknown(f"NVML cannot say which processes are on {found.key}")
@@ -256,10 +222,10 @@ def _card_and_size(gpu_uuid: str, profile: str) -> tuple[Handle, _Size]:
     try:
         handle = pynvml.nvmlDeviceGetHandleByUUID(gpu_uuid)
     except NVMLError as e:
-        if e.value not in _ABSENT:
+        if e.value not in ABSENT:
             raise
         raise BadInput("There is no GPU {gpu} here.", reason="unknown-gpu", gpu=gpu_uuid) from e
-    gpu = _card(handle, 0)
+    gpu = card(handle, 0)
     if not gpu.mig:
         text = "MIG is off on {gpu}: it is one whole slice."
         raise BadInput(text, reason="geometry", gpu=gpu_uuid)
@@ -288,7 +254,7 @@ def _versioned(ask: Callable[..., Any], *args: object, version: int = 2) -> Any:
     try:
         return ask(*args, version=version)
     except NVMLError as e:
-        if e.value in _ABSENT:
+        if e.value in ABSENT:
             return None
         if e.value != pynvml.NVML_ERROR_FUNCTION_NOT_FOUND or version == 1:
             raise

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { OK, UNINITIALIZED, INVALID_ARGUMENT, NOT_SUPPORTED, NO_PERMISSION, NOT_FOUND = 6,
        INSUFFICIENT_SIZE, FUNCTION_NOT_FOUND = 13, GPU_IS_LOST = 15, IN_USE = 19,
@@ -26,7 +27,7 @@ struct Card;
  * MIG device alike. `tag` is the first field here and in Card, to tell the handles apart */
 typedef struct { int tag, used, filled; const Profile *profile; uint start, id; char uuid[96];
                  struct Card *card; uint pids[PIDS], npids; } Instance;
-typedef struct Card { int tag; const Model *model; int mig, lost; uint index, made; char uuid[48];
+typedef struct Card { int tag; const Model *model; int mig, lost; volatile int hung; uint index, made; char uuid[48];
                       Instance instances[PLACES]; uint pids[PIDS], npids; } Card;
 
 #define SEVEN {0, 1, 2, 3, 4, 5, 6}
@@ -74,23 +75,22 @@ int fake_occupy(const char *uuid, uint pid) {  /* pid 0: nobody any more */
   for (uint c = 0; !i && c < ncards; c++)
     if (!strcmp(cards[c].uuid, uuid)) { cards[c].npids = pid != 0; cards[c].pids[0] = pid; return 0; }
   if (!i) return NOT_FOUND;
-  i->npids = pid != 0;
-  i->pids[0] = pid;
+  i->npids = pid != 0, i->pids[0] = pid;
   return OK;
 }
 
 int fake_vanish(const char *uuid) {
   Instance *i = by_uuid(uuid);
-  if (i) memset(i, 0, sizeof *i);
-  return i ? OK : NOT_FOUND;
+  return i ? (memset(i, 0, sizeof *i), OK) : NOT_FOUND;
 }
 
 void fake_lose(uint card, int lost) { cards[card].lost = lost; }
+void fake_hang(uint card, int hung) { cards[card].hung = hung; }  /* calls on it do not come back */
+static int gone(Card *c) { while (c->hung) usleep(1000); return c->lost; }
 void fake_reload(void) { opened = 0; }  /* the driver is loaded anew: old sessions are void */
 int fake_empty_instance(const char *uuid) {  /* a crash between the two creations */
   Instance *i = by_uuid(uuid);
-  if (i) i->filled = 0;
-  return i ? OK : NOT_FOUND;
+  return i ? (i->filled = 0, OK) : NOT_FOUND;
 }
 
 static int failing(const char *function) {
@@ -103,11 +103,11 @@ static int failing(const char *function) {
 #define MIG 2
 #define ENTER do { int f_ = failing(__func__); if (f_) return f_; if (!opened) return UNINITIALIZED; } while (0)
 #define ON_CARD(d) do { ENTER; if (!(d) || *(int *)(d) != CARD) return INVALID_ARGUMENT; \
-                        if (((Card *)(d))->lost) return GPU_IS_LOST; } while (0)
+                        if (gone((Card *)(d))) return GPU_IS_LOST; } while (0)
 #define ON_MIG(d) do { ENTER; if (!(d) || *(int *)(d) != MIG) return INVALID_ARGUMENT; \
-                       if (((Instance *)(d))->card->lost) return GPU_IS_LOST; } while (0)
+                       if (gone(((Instance *)(d))->card)) return GPU_IS_LOST; } while (0)
 #define ON_ANY(d) do { ENTER; if (!(d) || !*(int *)(d)) return INVALID_ARGUMENT; \
-                       if ((*(int *)(d) == CARD ? (Card *)(d) : ((Instance *)(d))->card)->lost) return GPU_IS_LOST; } while (0)
+                       if (gone(*(int *)(d) == CARD ? (Card *)(d) : ((Instance *)(d))->card)) return GPU_IS_LOST; } while (0)
 
 /* ---- the library ------------------------------------------------------------------------------ */
 
@@ -147,7 +147,7 @@ int nvmlDeviceGetCount_v2(uint *n) { ENTER; *n = ncards; return OK; }
 int nvmlDeviceGetHandleByIndex_v2(uint i, void **d) {
   ENTER;
   if (i >= ncards) return INVALID_ARGUMENT;
-  if (cards[i].lost) return GPU_IS_LOST;
+  if (gone(&cards[i])) return GPU_IS_LOST;
   *d = &cards[i];
   return OK;
 }

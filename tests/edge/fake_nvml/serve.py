@@ -5,15 +5,22 @@ library once loaded would make the rest of the tests believe in a driver.
 """
 
 import ctypes
+import io
+import logging
+import os
 import pickle
 import sys
+import threading
 
 from hub.edge.gpu import Nvml, has_driver
 from hub.errors import Refusal
 
 
 def main() -> None:
-    real = Nvml("here")
+    said = io.StringIO()
+    logging.basicConfig(stream=said, format="%(message)s")
+    late = float(os.environ.get("NVML_LATE", "10"))
+    real = Nvml("here", late=late, first=late)
     fake = ctypes.CDLL("libnvidia-ml.so.1")
     while True:
         try:
@@ -24,6 +31,10 @@ def main() -> None:
             if name.startswith("fake_"):
                 args = [x.encode() if isinstance(x, str) else x for x in args]
                 answer = ("value", getattr(fake, name)(*args))
+            elif name == "said":
+                answer = ("value", said.getvalue().splitlines())
+            elif name == "looks_under_way":
+                answer = ("value", sum(x.name == "madang-look" for x in threading.enumerate()))
             elif name == "has_driver":
                 answer = ("value", has_driver())
             else:
