@@ -70,7 +70,7 @@ class Broker:
         self.edges = edges
         self._clock = clock
         self._guarded = datetime.min.replace(tzinfo=UTC)
-        self._stops = Stops(edges, settings.data, lambda: self._clock())
+        self._stops = Stops(edges, settings.data)
         self._lost_zones = LostZones()
         self.outlook = Outlook(edges.store, clock)
 
@@ -321,7 +321,7 @@ class Broker:
             if lease:
                 self._stops.stop(lease, self._clock())
         elif isinstance(effect, RemoveContainer):
-            self._stops.remove(effect)
+            self._stops.remove(effect, self._clock())
         else:
             metrics.TOLD.inc()
             log.error("%s", effect.text)

@@ -4,7 +4,8 @@ A run is stopped by `hub.batch`, which lets it save.
 """
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+import time
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
@@ -28,10 +29,10 @@ class Stops:
     service's next tick, as is what a service that died in between had still to ask for.
     """
 
-    def __init__(self, edges: Edges, data: Path, clock: Callable[[], datetime]) -> None:
+    def __init__(self, edges: Edges, data: Path) -> None:
         self._edges = edges
         self._errands = Errands()
-        self._removals = _Removals(edges, data, clock)
+        self._removals = _Removals(edges, data)
         self._asked: dict[str, datetime] = {}
         self._lock = Lock()
 
@@ -40,9 +41,9 @@ class Stops:
         self._errands.close()
         self._removals.errands.close()
 
-    def remove(self, effect: RemoveContainer) -> None:
+    def remove(self, effect: RemoveContainer, now: datetime) -> None:
         """Remove a container, unless that is under way or has failed just now."""
-        self._removals.remove(effect)
+        self._removals.remove(effect, now)
 
     def stop(self, lease: Lease, now: datetime) -> None:
         """Ask the hub, unless it was asked for this lease just now or has still to answer."""
@@ -88,28 +89,28 @@ class _Removals:
     a longer one after the next.
     """
 
-    def __init__(self, edges: Edges, data: Path, clock: Callable[[], datetime]) -> None:
+    def __init__(self, edges: Edges, data: Path) -> None:
         self._edges = edges
         self._data = data
-        self._clock = clock
         # apart from the stops: that the hub has still to answer must not keep a container
         self.errands = Errands()
         self._paused: dict[str, tuple[timedelta, datetime]] = {}
         self._lock = Lock()
 
-    def remove(self, effect: RemoveContainer) -> None:
+    def remove(self, effect: RemoveContainer, now: datetime) -> None:
         with self._lock:
             paused = self._paused.get(effect.id)
-        if paused is None or self._clock() >= paused[1]:
-            self.errands.stop(effect.id, self._remove, effect)
+        if paused is None or now >= paused[1]:
+            self.errands.stop(effect.id, self._remove, effect, now)
 
     def forget_others(self, there: Collection[str]) -> None:
         """Forget the failures of containers that are gone."""
         with self._lock:
             self._paused = {k: x for k, x in self._paused.items() if k in there}
 
-    def _remove(self, effect: RemoveContainer) -> None:
+    def _remove(self, effect: RemoveContainer, now: datetime) -> None:
         """Remove a container and keep its last words. What fails is tried again later."""
+        began = time.monotonic()
         engine = self._edges.engine
         log.info("removing the container of lease %s: %s", effect.id, effect.why)
         try:
@@ -120,7 +121,9 @@ class _Removals:
         try:
             engine.remove(effect.id)
         except (Unknown, Unavailable) as e:
-            pause = self._pause(effect.id)
+            # from its end on: Docker may have taken longer than the pause
+            took = timedelta(seconds=time.monotonic() - began)
+            pause = self._pause(effect.id, now + took)
             log.warning(
                 "container of lease %s stays for now; tried again in %d s: %s",
                 effect.id, pause.total_seconds(), e,
@@ -129,9 +132,9 @@ class _Removals:
             with self._lock:
                 self._paused.pop(effect.id, None)
 
-    def _pause(self, id: str) -> timedelta:
+    def _pause(self, id: str, now: datetime) -> timedelta:
         with self._lock:
             before, _ = self._paused.get(id, (_AGAIN / 2, None))
             pause = min(before * 2, _LONGEST)
-            self._paused[id] = pause, self._clock() + pause
+            self._paused[id] = pause, now + pause
         return pause

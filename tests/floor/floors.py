@@ -52,11 +52,17 @@ class Floor:
 
     def quiet(self) -> None:
         until(lambda: not self.batch.mover.errands.busy(), "nothing is under way")
+        self.removed()
+
+    def removed(self) -> None:
+        """What the broker has sent to be removed is, or it failed."""
+        until(lambda: not self.broker._stops._removals.errands.busy(), "nothing is being removed")
 
     def tick(self, times: int = 1) -> None:
         """Both parts of a tick, and what they send out is back."""
         for _ in range(times):
             self.broker.tick()
+            self.removed()
             self.batch.tick()
             self.quiet()
 

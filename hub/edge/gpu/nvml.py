@@ -33,14 +33,18 @@ def has_driver() -> bool:
     """Whether NVIDIA's driver is installed, working or not.
 
     A driver that is installed and broken must not turn a real machine into a simulated one, so
-    only "library not found" is no.
+    only "library not found" is no; one that hangs is there.
     """
-    try:
-        pynvml.nvmlInit()
-    except NVMLError as e:
-        return bool(e.value != pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
-    pynvml.nvmlShutdown()
-    return True
+    def opens() -> bool:
+        try:
+            pynvml.nvmlInit()
+        except NVMLError as e:
+            return bool(e.value != pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+        pynvml.nvmlShutdown()
+        return True
+
+    answer = InTime().ask({_DRIVER: opens}, _FIRST).get(_DRIVER)
+    return answer is None or answer.result()
 
 
 @dataclass(frozen=True)
