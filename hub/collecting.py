@@ -22,7 +22,7 @@ from hub.core.handingin import Returned
 from hub.core.names import safe_name
 from hub.core.schedules import moment_of
 from hub.errors import BadInput, NotFound, Refusal, Text, Unavailable
-from hub.handedin import packed
+from hub.handedin import pieces_of
 from hub.publishing import Publishing
 from hub.returning import lay
 from hub.unpacking import Sent, of_home
@@ -200,8 +200,9 @@ class Collecting:
         return {x.user: x for x in self._store.submissions(found.id, user)}
 
     def archive(self, found: Collection) -> Generator[bytes, None, None]:
-        """All that was handed in, in pieces: see `handedin.packed`."""
-        return packed(found, self.submissions(found), partial(self._place, found), self._limits)
+        """All that was handed in, in pieces: see `pieces_of`."""
+        taken = self.submissions(found)
+        return pieces_of(found, taken, partial(self._place, found), self._limits)
 
     # ---- the deadline ----------------------------------------------------------------------
 

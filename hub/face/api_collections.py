@@ -1,12 +1,13 @@
 """The REST routes of handing in: collections, what was taken, feedback. See `api` for a route."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from datetime import datetime
-from typing import IO, Annotated
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from hub.collecting import Collecting
 from hub.core.courses import Collection, Submission
@@ -22,7 +23,6 @@ router = APIRouter(
     prefix="/api/courses/{course}/collections", responses=ERRORS, route_class=HouseRoute
 )
 Name = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="A collection.")]
-_PIECE = 1 << 18
 
 
 class CollectionIn(BaseModel, extra="forbid"):
@@ -145,10 +145,7 @@ def archive(
     """All that was handed in, `<student>/<name>/…`: a tar.gz to download."""
     led_course(course, caller, use)
     found = collecting(request).get(course, name)
-    packed = collecting(request).archive(found)
-    return StreamingResponse(_pieces(packed), media_type="application/gzip", headers={
-        "Content-Disposition": f'attachment; filename="{course}-{name}.tar.gz"',
-    })
+    return _Archive(collecting(request).archive(found), f"{course}-{name}.tar.gz")
 
 
 @router.post("/{name}/feedback")
@@ -198,7 +195,18 @@ def _submission_out(made: Submission, language: str) -> SubmissionOut:
     )
 
 
-def _pieces(file: IO[bytes]) -> Iterator[bytes]:
-    with file:
-        while piece := file.read(_PIECE):
-            yield piece
+class _Archive(StreamingResponse):
+    """A download that is made while it is sent, and no further when the client has gone."""
+
+    def __init__(self, pieces: Generator[bytes, None, None], name: str) -> None:
+        super().__init__(pieces, media_type="application/gzip", headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+        })
+        self._pieces = pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._pieces.close()

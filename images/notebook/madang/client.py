@@ -98,9 +98,29 @@ class Client:
         """The answer's text."""
         return self._answer("GET", path, **rest).text
 
-    def content(self, path: str, **rest: Any) -> bytes:
-        """The answer's bytes."""
-        return self._answer("GET", path, **rest).content
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """The answer's bytes as they come, however long that takes in all.
+
+        Raises:
+            Problem: also in the middle; what came until then is not the whole.
+        """
+        begun = False
+        try:
+            with self._http.stream(
+                "GET", f"{self._api}/{path}", timeout=httpx.Timeout(_QUIET, connect=10)
+            ) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    self._check(answer)
+                begun = True
+                yield from answer.iter_bytes()
+        except httpx.HTTPError as e:
+            if begun:
+                error = str(e) or type(e).__name__
+                raise Problem(
+                    t("the transfer broke off: {error}. Try again", error=error), UNREACHABLE
+                ) from e
+            raise self._away(e) from e
 
     def events(self, path: str) -> Iterator[tuple[str, Any]]:
         """(event, data) of a stream, from its beginning to its end."""

@@ -1,6 +1,9 @@
 """`madang course collect|collections|collected|feedback`: handing in."""
 
 import base64
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -88,7 +91,7 @@ def collected(
     else:
         raise Problem(t("{course} collects nothing by the name {name}", course=course, name=name))
     if out is not None:
-        out.write_bytes(client.content(f"{path}/{name}/archive", timeout=_SLOW))
+        _save(client.pieces(f"{path}/{name}/archive"), out)
         print(t("{path}: {count} students", path=out, count=_handed_in(one)))
         return
     show(one["submissions"], _SUBMISSIONS, as_json=as_json, none=t("nothing was taken yet"))
@@ -115,6 +118,25 @@ def feedback(
     show(found, columns, as_json=False, none="")
     if any(x["problem"] for x in found):
         raise typer.Exit(1)
+
+
+def _save(pieces: Iterator[bytes], out: Path) -> None:
+    """Into a file that is there when it is whole, and not before."""
+    # beside a pipe or /dev/stdout nothing may be made, and nothing comes in its place
+    plain = out.is_file() or not out.exists()
+    whole = out.resolve()  # a link stays one
+    part = whole.with_name(f"{whole.name}.{secrets.token_hex(4)}.part") if plain else out
+    try:
+        with part.open("xb" if plain else "wb") as file:
+            file.writelines(pieces)
+        if plain:
+            part.replace(whole)
+    except OSError as e:
+        raise Problem(t("cannot write {path}: {error}", path=out, error=e.strerror or e)) from e
+    finally:
+        if plain:
+            with suppress(OSError):
+                part.unlink()
 
 
 def _counted(found: dict[str, object]) -> dict[str, object]:

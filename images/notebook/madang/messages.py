@@ -50,6 +50,8 @@ _KO = {
         "함께 복사함: 파일 {files}개, {size} KiB. 뺀 것: {names}",
     "the notebook lies in your home itself, which is not copied: it runs there":
         "노트북이 홈 폴더 바로 아래에 있습니다. 홈은 복사하지 않고 그 자리에서 실행합니다",
+    "the transfer broke off: {error}. Try again":
+        "전송이 중간에 끊겼습니다: {error}. 다시 시도하세요",
     "the connection to Madang broke; trying again": "마당과의 연결이 끊겼습니다. 다시 시도합니다",
     "the connection to Madang broke: {error}. The run goes on: madang run show {id}":
         "마당과의 연결이 끊겼습니다: {error}. 실행은 계속됩니다: madang run show {id}",
