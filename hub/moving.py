@@ -131,8 +131,8 @@ class Mover:
             return  # new
         if lease.stage in OPEN:
             self.broker.withdraw(lease.id, "its run is over")
-        elif lease.stage is Stage.DRAINING:
-            self._engine.remove(lease.id)
+        elif lease.stage is Stage.DRAINING:  # aside: what cannot be killed takes Docker long
+            self.errands.stop(f"{lease.id} left", self._engine.remove, lease.id)
 
     def _follow(self, run: Run, container: Container, lease: Lease | None) -> None:
         if not container.running:

@@ -217,6 +217,7 @@ def test_what_a_dying_service_left_is_cleared(
     assert run.id in floor.engine.found
     monkeypatch.setattr(floor.engine, "remove", remove)
     floor.batch.tick()
+    floor.quiet()
     assert run.id not in floor.engine.found
 
 
