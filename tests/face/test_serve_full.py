@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,18 +45,15 @@ def test_a_proxy_whose_log_is_full_goes_on_answering(tmp_path: Path) -> None:
     proxy = Program(proxy.name, proxy.argv, FULL, proxy.env, cwd=tmp_path, patience=3)
     api = f"http://127.0.0.1:{settings.proxy_api_port}/api/routes"
     token = {"Authorization": f"token {keys.read(settings, 'proxy.token')}"}
-    with started(Child(proxy)) as child:
+    with started(Child(proxy)):
         until(lambda: answers(api, token), 30)
         for i in range(5):  # each is told in the log
             made = httpx.post(f"{api}/x{i}", headers=token, json={"target": "http://127.0.0.1:9"})
             assert made.status_code == 201
-        begun = child_seconds(child)
         for i in range(5):
             page = httpx.get(f"http://127.0.0.1:{settings.port}/x{i}", timeout=20)
             assert page.status_code == 503
             assert "마당" in page.text
-        time.sleep(1)
-        assert child_seconds(child) - begun < 1, "it does nothing but to write its log"
 
 
 def answers(url: str, token: dict[str, str]) -> bool:
@@ -65,11 +61,6 @@ def answers(url: str, token: dict[str, str]) -> bool:
         return httpx.get(url, headers=token, timeout=5).status_code == 200
     except httpx.HTTPError:
         return False
-
-
-def child_seconds(child: Child) -> float:
-    fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_a_large_request_through_a_slow_line_has_half_an_hour(tmp_path: Path) -> None:

@@ -258,8 +258,7 @@ def run_show(id: RunId, as_json: Json = False) -> None:
     if as_json:
         show_json(found)
         return
-    said = {k: x for k, x in found.items() if isinstance(x, dict) or (k, x) not in _USUAL}
-    show_fields(said, width=12)
+    show_fields({k: x for k, x in found.items() if (k, x) not in _USUAL}, width=12)
 
 
 @run.command("logs")

@@ -11,7 +11,7 @@ import typer
 
 from madang.client import Client, Problem
 from madang.messages import t
-from madang.tables import Json, cell, plain, show, show_json
+from madang.tables import Json, plain, show, show_fields, show_json
 
 _HELP = """Your courses: what is new in them, and undoing it; for instructors, publishing.
 
@@ -73,9 +73,8 @@ def show_(which: Which = "", as_json: Json = False) -> None:
     if as_json:
         show_json(found)
         return
-    for key in ("name", "title", "group", "role", "folder", "mine", "newest", "conflicts", "git"):
-        if found[key] not in (None, "", 0):
-            print(f"{key:10s} {cell(found[key])}")
+    told = ("name", "title", "group", "role", "folder", "mine", "newest", "conflicts", "git")
+    show_fields({k: found[k] for k in told if found[k] != 0}, width=10)
     print()
     rows = [x | {"notes": " ".join(plain(x["notes"]).split())} for x in found["releases"]]
     show(rows, _RELEASES, as_json=False, none=t("no release yet"))

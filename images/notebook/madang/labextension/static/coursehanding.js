@@ -43,7 +43,7 @@ export class Handing {
     this._say = say;
     this._ask = ask;
     this._told = {}; // what could not be written
-    this._shown = new Map(); // course/collection → {due, id}: a deadline that stands on the page
+    this._shown = new Map(); // course/collection → {due, notice}: a deadline that stands on the page
     this._key = `madang:handing:${app.serviceManager.serverSettings.baseUrl}`;
   }
 
