@@ -38,6 +38,8 @@ class Supervisor:
 
     def __init__(self, programs: Sequence[Program]) -> None:
         self.children = [Child(x) for x in programs]
+        # whom this process had before is nobody's orphan: a test's database was ended as one
+        self._others = frozenset(children(os.getpid()))
         self._stopping = False
         self._again: set[str] = set()
 
@@ -86,7 +88,7 @@ class Supervisor:
             child.program.restarted()
 
     def _end_orphans(self) -> None:
-        known = {x.pid for x in self.children}
+        known = self._others | {x.pid for x in self.children}
         end_orphans([x for x in children(os.getpid()) if x not in known])
 
     def _tidy(self) -> None:

@@ -92,6 +92,20 @@ def test_one_that_cannot_be_started_does_not_end_the_others(
         supervisor._stop_all()
 
 
+def test_a_process_that_was_there_before_is_left_alone() -> None:
+    """A supervisor that was tried here ended PostgreSQL, which the tests after it needed."""
+    other = subprocess.Popen(["sleep", "600"])
+    try:
+        supervisor = Supervisor([])
+        later = subprocess.Popen(["sleep", "600"])
+        supervisor._end_orphans()
+        assert other.poll() is None
+        until(lambda: later.poll() is not None)
+    finally:
+        other.kill()
+        other.wait()
+
+
 def test_a_log_that_cannot_be_copied_is_cut_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
