@@ -45,7 +45,7 @@ def listening(engine: Engine) -> Iterator[Ear]:
         yield ear
     finally:
         ear.stream.close()
-        ear.thread.join(10)
+        ear.thread.join(60)
         assert not ear.thread.is_alive(), "who does not listen any more waits for nothing"
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,29 +35,36 @@ def of_ldap(tmp_path: Path, port: int) -> Authenticator:
     return made(config=c)
 
 
+@contextmanager
+def silence() -> Iterator[socket.socket]:
+    """A directory that takes the call and says nothing."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        yield silent
+
+
 async def test_one_that_takes_the_call_and_says_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(accounts, "_DIRECTORY", 0.5)
-    turns = 0
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0.01)
-            turns += 1
-
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        asked = of_ldap(tmp_path, silent.getsockname()[1])
-        beside = asyncio.create_task(others())
-        with pytest.raises(web.HTTPError) as told:
-            await asked.authenticate(page("ko"), GIVEN)
-        beside.cancel()
-    assert turns > 10, "the hub's loop goes on meanwhile"
+    with silence() as silent, pytest.raises(web.HTTPError) as told:
+        await of_ldap(tmp_path, silent.getsockname()[1]).authenticate(page("ko"), GIVEN)
     assert told.value.status_code == 503
     assert "계정 디렉터리가 응답하지 않습니다" in vars(told.value)["jupyterhub_message"]
+
+
+async def test_the_hubs_loop_goes_on_meanwhile(tmp_path: Path) -> None:
+    with silence() as silent:
+        asked = of_ldap(tmp_path, silent.getsockname()[1])
+        one = asyncio.create_task(asked.authenticate(page(), GIVEN))
+        called = await asyncio.to_thread(silent.accept)
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+        assert not one.done()
+        called[0].close()  # the directory hangs up
+        with pytest.raises(web.HTTPError):
+            await one
 
 
 async def test_one_that_is_not_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

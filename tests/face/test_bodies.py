@@ -37,7 +37,7 @@ def _first_bytes(service: Running, verb: str, path: str, *headers: str) -> bytes
     """What is answered to somebody who announces a large body, and sends none of it."""
     at = urlsplit(service.url)
     head = [f"{verb} {path} HTTP/1.1", "Host: x", "Content-Type: application/json", *headers]
-    with socket.create_connection((at.hostname, at.port), timeout=10) as plug:
+    with socket.create_connection((at.hostname, at.port), timeout=60) as plug:
         plug.sendall("\r\n".join([*head, "", ""]).encode())
         return plug.recv(65536)
 

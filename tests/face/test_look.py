@@ -48,7 +48,7 @@ def test_a_slow_forecast_holds_nothing_up(
     def slow(state: Any) -> Any:
         nonlocal begun
         begun += 1
-        assert go.wait(10)
+        assert go.wait(60)
         return real(state)
 
     monkeypatch.setattr(service.broker.outlook, "everybody", slow)

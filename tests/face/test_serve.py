@@ -20,7 +20,7 @@ from hub.face.children import Child, Program
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def until(what: Callable[[], bool], seconds: float = 15) -> None:
+def until(what: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, f"not within {seconds} s"
@@ -84,7 +84,7 @@ def test_what_a_killed_hub_leaves_behind_is_ended_before_the_next(supervised: Su
 
 def test_sigterm_stops_the_hub_first(supervised: Supervised) -> None:
     supervised.process.terminate()
-    assert supervised.process.wait(15) == 0
+    assert supervised.process.wait(60) == 0
     ends = supervised.lines("ends")
     assert sorted(ends) == ["hub", "proxy", "service"]
     assert ends.index("hub") < ends.index("proxy")
@@ -103,7 +103,7 @@ def test_one_that_keeps_dying_is_started_more_and_more_rarely(tmp_path: Path) ->
     made = Supervised(tmp_path, "short")
     try:
         # at once, at once, after 1 s, after 2 s: no more than four starts in the first two seconds
-        until(lambda: len(made.pids("hub")) >= 3, 10)
+        until(lambda: len(made.pids("hub")) >= 3)
         time.sleep(1)
         assert len(made.pids("hub")) <= 4
     finally:
@@ -120,7 +120,7 @@ def test_a_second_supervisor_is_refused_and_told_the_first(supervised: Supervise
 def test_down_ends_it_and_waits(supervised: Supervised) -> None:
     settings = Settings(data=supervised.folder / "data")
     assert serve.down(settings) == supervised.process.pid
-    assert supervised.process.wait(5) == 0
+    assert supervised.process.wait(60) == 0
     assert serve.running(settings) is None
     assert serve.down(settings) is None
 

@@ -43,7 +43,7 @@ def worker(tmp_path: Path) -> Iterator[Callable[[str, str, int], str]]:
     assert process.stdout
     process.stdin.close()
     process.stdout.close()
-    process.wait(10)
+    process.wait(60)
 
 
 def prepare(room: Classroom, course: str) -> dict[str, str]:

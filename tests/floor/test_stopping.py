@@ -81,10 +81,9 @@ def test_no_tick_and_no_asker_waits_for_the_hub(tmp_path: Path) -> None:
         hub = api_of(floor)
         held = [up(floor, ask(floor.broker, x, SMALL)) for x in ("ana", "bo")]
         floor.broker._clock = lambda: datetime.now(UTC) + timedelta(seconds=3)
-        begun = time.monotonic()
         ask(floor.broker, "cho", SMALL)  # her turn ends both
         floor.tick(2)
-        assert time.monotonic() - begun < 5
+        assert not hub.stopped, "the hub has not answered yet"
         assert [floor.stage_of(x.id) for x in held] == [Stage.DRAINING] * 2
         hub.answers.set()
         until(lambda: len(hub.stopped) == 2, "both are stopped")
