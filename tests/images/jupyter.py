@@ -41,7 +41,9 @@ class Jupyter:
         self._child: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        config = {"ServerApp": {"jpserver_extensions": {"madang.server": True}},
+        # no pings: a front end that reads nothing for 90 s, as ours may, would be closed
+        config = {"ServerApp": {"jpserver_extensions": {"madang.server": True},
+                                "tornado_settings": {"ws_ping_interval": 0}},
                   "ActivityReporter": self._reporter}
         (self._home / "jupyter_server_config.json").write_text(json.dumps(config))
         with self.log.open("wb") as log:
@@ -61,10 +63,10 @@ class Jupyter:
         self.http.close()
         if self._child is not None:
             self._child.terminate()
-            self._child.wait(30)
+            self._child.wait(60)
 
     def _until_it_answers(self) -> None:
-        for _ in range(300):
+        for _ in range(600):
             try:
                 self.http.get("api")
             except httpx.TransportError:
@@ -75,7 +77,7 @@ class Jupyter:
 
     def socket(self, path: str) -> WebSocket:
         return create_connection(
-            self.url.replace("http", "ws") + path, header=["Authorization: token t"], timeout=30)
+            self.url.replace("http", "ws") + path, header=["Authorization: token t"], timeout=60)
 
     def kernel(self) -> "Kernel":
         return Kernel(self, self.http.post("api/kernels").json()["id"])
