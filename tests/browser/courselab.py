@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import TimeoutError as LateError
 
 from tests.images.courseservice import CourseService, cell_of
 from tests.workspace import wait_for
@@ -62,6 +63,19 @@ def dialog(page: Page) -> Locator:
     return page.locator(".jp-Dialog")
 
 
+def by_keyboard(page: Page) -> None:
+    """Enter on the item; once more where Lab, still starting, took the focus for itself."""
+    def offered() -> bool:
+        item(page).press("Enter")
+        try:
+            dialog(page).wait_for(timeout=20_000)
+        except LateError:
+            return False
+        return True
+
+    wait_for(offered, why="the offer")
+
+
 def command(page: Page, name: str) -> None:
     """Not waited for: it may ask something."""
     page.evaluate("name => { jupyterapp.commands.execute(name); }", name)
@@ -69,6 +83,16 @@ def command(page: Page, name: str) -> None:
 
 def press(page: Page, label: str) -> None:
     dialog(page).get_by_role("button", name=label, exact=True).click()
+
+
+def save(page: Page) -> None:
+    """Ctrl+S until it is saved: a kernel that comes up says its language, which is a change."""
+    def saved() -> bool:
+        page.keyboard.press("Control+s")
+        page.wait_for_timeout(500)
+        return not page.evaluate("() => jupyterapp.shell.currentWidget.context.model.dirty")
+
+    wait_for(saved, why="the notebook is saved")
 
 
 def sources(service: CourseService, path: str) -> dict[str, str]:

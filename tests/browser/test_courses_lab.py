@@ -14,6 +14,7 @@ from tests.browser.courselab import (
     FOLDER,
     LOOP,
     TENSORS,
+    by_keyboard,
     cell,
     command,
     dialog,
@@ -24,6 +25,7 @@ from tests.browser.courselab import (
     open_file,
     panel,
     press,
+    save,
     sources,
     tab,
     type_into,
@@ -80,6 +82,7 @@ def opened(
         page.set_default_timeout(60_000)
         page.goto(f"{lab.url}lab/tree/{FOLDER}?token=t&reset")
         page.wait_for_selector("#jp-main-statusbar", timeout=120_000)
+        page.evaluate("() => jupyterapp.restored.then(() => null)")
         for path in paths:
             open_file(page, path)
         return page
@@ -102,8 +105,7 @@ def test_it_is_quiet_until_there_is_something_new(
     service.release(**COMING)
     look_again(page, service)
     expect(item(page)).to_have_text("torch-101: update 3")
-    item(page).focus()
-    page.keyboard.press("Enter")
+    by_keyboard(page)
     expect(dialog(page)).to_contain_text("What is new in 3.")
     expect(dialog(page)).not_to_contain_text("What is new in 2.")
     shot(page, "course-offer")
@@ -222,9 +224,7 @@ def test_one_of_two_versions_of_a_cell_is_chosen_in_the_open_notebook(
     assert first_cells(page) == {"a2": "x = 1", "a2-new": "x = 41  # of the instructor"}
     mark.get_by_role("button", name="Keep mine").click()
     expect(mark).to_have_count(0)
-    page.keyboard.press("Control+s")
-    expect(page.locator(".jp-DirtyIndicator, .jp-mod-dirty")).to_have_count(0)
-    page.wait_for_function("() => !jupyterapp.shell.currentWidget.context.model.dirty")
+    save(page)
     assert sources(service, TENSORS)["a2"] == "x = 1"
     assert "a2-new" not in sources(service, TENSORS)
 
